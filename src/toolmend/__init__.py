@@ -1,0 +1,34 @@
+"""toolmend: recovers the tool calls that local and open models write as text."""
+
+from toolmend._dialect import Dialect
+from toolmend._errors import RenderError, ToolmendError, UnknownDialect
+from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._stream import StreamParser, parse
+from toolmend._turn import Options, Reader, ToolChoice, Turn
+from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec
+from toolmend.parsers import DIALECTS, get_dialect
+
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "Event",
+    "Options",
+    "Reader",
+    "ReasoningDelta",
+    "RenderError",
+    "Reply",
+    "StreamParser",
+    "TextDelta",
+    "Tool",
+    "ToolCall",
+    "ToolCallFailed",
+    "ToolCallParsed",
+    "ToolChoice",
+    "ToolResult",
+    "ToolSpec",
+    "ToolmendError",
+    "Turn",
+    "UnknownDialect",
+    "get_dialect",
+    "parse",
+]

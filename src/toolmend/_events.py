@@ -1,0 +1,114 @@
+"""What a parser tells while it reads, and the whole reply at the end.
+
+Every event carries `raw`, the exact characters it stands for: the raws of all events, joined, are the reply. New
+kinds of event may come; a consumer ignores what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from toolmend._types import ToolCall
+
+__all__ = ["Event", "ReasoningDelta", "Reply", "TextDelta", "ToolCallFailed", "ToolCallParsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer.
+
+    Attributes:
+        text: what to show; differs from `raw` only where a leftover chat token was taken away.
+        raw: the characters the model wrote.
+    """
+
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's reasoning (inside ``<think>`` and the like).
+
+    Attributes:
+        text: the reasoning without its tags.
+        raw: the characters the model wrote, tags included.
+    """
+
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallParsed:
+    """One region of the reply that holds one call or more.
+
+    Attributes:
+        calls: the calls, in the order written.
+        dialect: the name of the format they were written in.
+        raw: the whole region, markers included.
+    """
+
+    calls: tuple[ToolCall, ...]
+    dialect: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallFailed:
+    """A region that was meant as a call but must not run. Its `raw` belongs to the text.
+
+    Attributes:
+        dialect: the name of the format it looks like.
+        raw: the whole region, markers included.
+        reason: why it is no call, in a few words.
+    """
+
+    dialect: str
+    raw: str
+    reason: str
+
+
+Event = TextDelta | ReasoningDelta | ToolCallParsed | ToolCallFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply, taken apart.
+
+    Attributes:
+        text: the answer without calls and reasoning; calls that could not be read stay in it, whole.
+        reasoning: what the model thought aloud.
+        calls: the calls to run, in the order written.
+        failed: what was meant as a call but is not one, with the reason.
+        dialect: the format of the first call, or `None` without calls.
+    """
+
+    text: str
+    reasoning: str
+    calls: tuple[ToolCall, ...]
+    failed: tuple[ToolCallFailed, ...]
+    dialect: str | None
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Reply:
+        """Gather the events of one reply."""
+        text: list[str] = []
+        reasoning: list[str] = []
+        calls: list[ToolCall] = []
+        failed: list[ToolCallFailed] = []
+        dialect: str | None = None
+        for event in events:
+            match event:
+                case TextDelta():
+                    text.append(event.text)
+                case ReasoningDelta():
+                    reasoning.append(event.text)
+                case ToolCallParsed():
+                    calls.extend(event.calls)
+                    dialect = dialect or event.dialect
+                case ToolCallFailed():
+                    text.append(event.raw)
+                    failed.append(event)
+        return cls("".join(text), "".join(reasoning), tuple(calls), tuple(failed), dialect)

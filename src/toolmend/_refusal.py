@@ -1,0 +1,83 @@
+"""What a server's error says about tools: read once, for every adapter.
+
+Servers refuse tools in a dozen ways, with statuses from 400 to 501 and with bodies from a bare string to JSON inside
+JSON. The message is dug out first; then one table says which messages mean "not with tools". Whatever is not in the
+table is no refusal: authorisation, limits, time-outs, context length and unknown models must reach the caller as they
+are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import regex
+
+__all__ = ["Refusals", "message_of", "refuses_tools"]
+
+_REFUSALS = regex.compile(
+    r"""
+      does\ not\ support\ tools                                   # Ollama: the model's template has no tools
+    | "auto"\ tool\ choice\ requires                              # vLLM without a parser
+    | tool_choice=\S+.*\ requires\ --tool-call-parser             # vLLM, forced choice without a parser
+    | tool(?:s|_choice)\ param\ requires\ --jinja                 # llama-server --no-jinja
+    | unsupported\ param:\ tools                                  # llama-server and llamafile before 2025
+    | only\ user\b.*\broles\ are\ supported                       # chat templates without a tool role
+    | (?:conversation\ )?roles\ must\ alternate                   # chat templates that want strict turns
+    | jinja\ exception:
+    | error\ rendering\ prompt\ with\ jinja                       # LM Studio
+    | unable\ to\ generate\ parser\ for\ this\ template           # llama.cpp on a template that raises
+    """,
+    regex.IGNORECASE | regex.VERBOSE,
+)
+_STATUSES = frozenset({400, 404, 422, 500, 501})
+
+
+def refuses_tools(status: int | None, body: object) -> bool:
+    """Whether an error means that this server cannot serve this request with tools in it.
+
+    Args:
+        status: the HTTP status.
+        body: the body as the client library shows it: text, parsed JSON, or only its inner ``error`` object.
+    """
+    return status in _STATUSES and _REFUSALS.search(message_of(body)) is not None
+
+
+def message_of(body: object) -> str:
+    """The human message inside an error body, at whatever depth the server put it."""
+    for _ in range(4):  # Ollama wraps llama-server's JSON as a string inside its own JSON
+        if isinstance(body, str):
+            try:
+                decoded = json.loads(body)
+            except (ValueError, RecursionError):
+                return body
+            if not isinstance(decoded, (Mapping, str)):
+                return body
+            body = cast("object", decoded)
+        elif isinstance(body, Mapping):
+            fields = cast("Mapping[str, Any]", body)
+            inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
+            if inner is None:
+                break
+            body = inner
+        else:
+            break
+    return body if isinstance(body, str) else str(body)
+
+
+class Refusals:
+    """Remembers which server refused tools for which model, so that it is asked in vain only once.
+
+    Adding to and asking a set are atomic, so one memory may serve many threads.
+    """
+
+    def __init__(self) -> None:
+        self._refused: set[tuple[str, str]] = set()
+
+    def add(self, server: str, model: str) -> None:
+        """Remember a refusal."""
+        self._refused.add((server, model))
+
+    def __contains__(self, server_and_model: tuple[str, str]) -> bool:
+        return server_and_model in self._refused

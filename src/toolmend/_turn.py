@@ -1,0 +1,221 @@
+"""One request out, one reply back: what every adapter needs, and all of it.
+
+An adapter makes a `Turn` for each request from the tools and the tool choice of that request. If the turn is not
+`active`, the request and the reply pass through untouched. Otherwise the reply's text goes through `read` or, while
+it streams, through a `Reader`. When the server cannot take tools the adapter also writes `instructions` into the
+system text and `render_calls` / `render_results` into the history; images and all else it leaves alone.
+
+A turn holds no state of the wrapper: it is safe in threads and across concurrent requests.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from toolmend._dialect import Dialect
+from toolmend._errors import ToolmendError
+from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._stream import StreamParser
+from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
+from toolmend.parsers import DIALECTS, get_dialect
+
+__all__ = ["Options", "Reader", "ToolChoice", "Turn"]
+
+ToolChoice = Literal["auto", "none", "required"] | Sequence[str]
+"""What the caller allows: any tool, none, at least one, or only the tools named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be set, for every adapter alike.
+
+    Attributes:
+        dialects: the formats that are read, in order of precedence.
+        prompt_dialect: the format that prompt mode asks the model to write. A fenced JSON object passes every known
+            server untouched; ``<tool_call>`` markup is eaten by the parsers of mlx-lm and transformers.
+    """
+
+    dialects: tuple[Dialect, ...] = DIALECTS
+    prompt_dialect: str = "fenced_json"
+
+    def __post_init__(self) -> None:
+        get_dialect(self.prompt_dialect, self.dialects)
+
+
+class Turn:
+    """One request and its reply.
+
+    Args:
+        tools: the tools offered in this request, as `ToolSpec`s or OpenAI tool dicts.
+        tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the names that may be called.
+        options: see `Options`.
+        echoes: texts that are not the model's own (tool results in the history): a call that the model merely
+            copies out of them is not run.
+
+    Raises:
+        ToolmendError: a tool's schema is broken, or the choice names a tool that is not offered.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[Tool],
+        *,
+        tool_choice: ToolChoice = "auto",
+        options: Options | None = None,
+        echoes: Iterable[str] = (),
+    ) -> None:
+        self.options = options or Options()
+        self.tools = specs_of(tools)
+        self.tool_choice = tool_choice
+        self._echoes = tuple(echoes)
+        self._prompt = get_dialect(self.options.prompt_dialect, self.options.dialects)
+        self.callable = self._allowed()
+
+    @property
+    def active(self) -> bool:
+        """Whether calls may be recovered at all: there are tools, and the choice is not ``"none"``."""
+        return bool(self.callable)
+
+    @property
+    def instructions(self) -> str:
+        """The system text that offers the tools; empty when the turn is not active."""
+        if not self.active:
+            return ""
+        text = self._prompt.render_tools(self.callable)
+        if self.tool_choice == "auto":
+            return text
+        if self.tool_choice == "required" or len(self.callable) > 1:
+            return f"{text}\n\nYou must call at least one tool now; do not answer without a call."
+        return f"{text}\n\nYou must call the tool {self.callable[0].name!r} now; do not answer without that call."
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """Calls of an earlier turn as the text the model would have written."""
+        return self._prompt.render_calls(calls)
+
+    def render_results(self, results: Sequence[ToolResult]) -> str:
+        """Results of tools as user text."""
+        return self._prompt.render_results(results)
+
+    def reader(self) -> Reader:
+        """A reader for one reply that arrives in pieces."""
+        return Reader(self)
+
+    def read(self, text: str, *, truncated: bool = False) -> list[str | ToolCall]:
+        """Read a whole reply; the same as a `Reader` fed once.
+
+        Args:
+            text: the reply.
+            truncated: the reply was cut by its length limit.
+
+        Returns:
+            Texts to show and calls to run, in order; neighbouring texts are joined. Without a call in it the list
+            is the text as it was.
+        """
+        reader = self.reader()
+        items: list[str | ToolCall] = []
+        for item in [*reader.feed(text), *reader.close(truncated=truncated)]:
+            if items and isinstance(item, str) and isinstance(items[-1], str):
+                items[-1] += item
+            else:
+                items.append(item)
+        return items
+
+    def parser(self) -> StreamParser:
+        """The parser behind `reader`, for callers who want events."""
+        return StreamParser(self.callable, dialects=self.options.dialects, echoes=self._echoes)
+
+    def _allowed(self) -> tuple[ToolSpec, ...]:
+        choice = self.tool_choice
+        if choice == "none":
+            return ()
+        if choice in ("auto", "required"):
+            return self.tools
+        if isinstance(choice, str):
+            raise ToolmendError(
+                f"tool_choice {choice!r} is not known; use 'auto', 'none', 'required' or a list of tool names"
+            )
+        offered = {tool.name: tool for tool in self.tools}
+        for name in choice:
+            if name not in offered:
+                raise ToolmendError(f"tool_choice names {name!r}, but the tools offered are {sorted(offered)}")
+        return tuple(tool for tool in self.tools if tool.name in choice)
+
+
+class Reader:
+    """Reads one reply as it arrives, for an adapter: texts to show, calls to run.
+
+    White space around calls is dropped, because a part that holds nothing else ends a run early in some frameworks
+    and no native model writes it. In a reply without calls every character stays. Reasoning tags that reach us
+    inside the text stay in it: splitting them off is the framework's own business.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._parser = turn.parser()
+        self._events: list[Event] = []
+        self._space: list[str] = []
+        self._after_call = False
+
+    def feed(self, delta: str) -> list[str | ToolCall]:
+        """Take the next piece of the reply.
+
+        Returns:
+            Texts to show and calls to run, in order. Every call is complete and carries a fresh id.
+
+        Raises:
+            RuntimeError: the reader is closed.
+        """
+        return self._items(self._parser.feed(delta))
+
+    def close(self, *, truncated: bool = False) -> list[str | ToolCall]:
+        """Take the end of the reply.
+
+        Args:
+            truncated: the reply was cut by its length limit, so an unfinished call must not run.
+
+        Returns:
+            What was still held back, as in `feed`.
+        """
+        items = self._items(self._parser.close(truncated=truncated))
+        items.extend(self._space)
+        self._space.clear()
+        return items
+
+    @property
+    def held(self) -> str:
+        """What was fed but not yet shown: an adapter shows it when a stream is given up half way."""
+        return "".join(self._space) + self._parser.held
+
+    @property
+    def reply(self) -> Reply:
+        """All that was read so far."""
+        return Reply.of(self._events)
+
+    def _items(self, events: Iterable[Event]) -> list[str | ToolCall]:
+        items: list[str | ToolCall] = []
+        for event in events:
+            self._events.append(event)
+            match event:
+                case TextDelta():
+                    self._text(event.text, items)
+                case ReasoningDelta() | ToolCallFailed():
+                    self._text(event.raw, items)
+                case ToolCallParsed():
+                    items.extend(replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls)
+                    self._space.clear()
+                    self._after_call = True
+        return items
+
+    def _text(self, text: str, items: list[str | ToolCall]) -> None:
+        """Show text, but keep its trailing white space until it is known whether a call follows."""
+        if self._after_call:
+            text = text.lstrip()
+        shown = text.rstrip()
+        if shown:
+            items.append("".join(self._space) + shown)
+            self._space.clear()
+            self._after_call = False
+        if not self._after_call and len(shown) < len(text):
+            self._space.append(text[len(shown) :])

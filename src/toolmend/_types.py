@@ -1,0 +1,202 @@
+"""What goes in and what comes out: tools, calls and results, free of any framework.
+
+`ToolSpec.of` is the one gate for tools that callers hand in. It refuses a broken schema there, before any request
+is made, because a tool that cannot be described cannot be typed either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from toolmend._errors import ToolmendError
+
+__all__ = ["Tool", "ToolCall", "ToolResult", "ToolSpec", "specs_of"]
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool the model may call.
+
+    Attributes:
+        name: the name the model writes.
+        description: what the tool does, for the prompt.
+        parameters: JSON Schema of the arguments, an object schema (OpenAI's word for it).
+
+    Raises:
+        ToolmendError: the name is empty, or the schema is broken or describes no object.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Schema = field(default_factory=lambda: {"type": "object", "properties": {}})
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance] - callers
+            raise ToolmendError(f"a tool needs a name, got {self.name!r}")
+        problem = _schema_problem(self.parameters)
+        if problem:
+            raise ToolmendError(
+                f"tool {self.name!r}: {problem}; `parameters` must be a JSON Schema like "
+                '{"type": "object", "properties": {...}, "required": [...]}'
+            )
+
+    @classmethod
+    def of(cls, tool: Tool) -> ToolSpec:
+        """Read a tool: a `ToolSpec`, an OpenAI tool dict, or its bare `function` part.
+
+        `parameters` may be missing (a tool without arguments) or be called `input_schema`.
+
+        Raises:
+            ToolmendError: the object is no function tool, or its schema is broken.
+        """
+        if isinstance(tool, ToolSpec):
+            return tool
+        if not isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers
+            raise ToolmendError(f"a tool must be a ToolSpec or an OpenAI tool dict, got {type(tool).__name__}")
+        function: Any = tool.get("function", tool)
+        if not isinstance(function, Mapping) or "name" not in function:
+            raise ToolmendError(
+                f"not a function tool: {_short(tool)}; expected "
+                '{"type": "function", "function": {"name": ..., "parameters": {...}}}'
+            )
+        function = cast("Mapping[str, Any]", function)
+        parameters = function.get("parameters", function.get("input_schema"))
+        return cls(
+            name=function["name"],
+            description=function.get("description") or "",
+            parameters={"type": "object", "properties": {}} if parameters is None else parameters,
+        )
+
+    def to_openai(self) -> dict[str, Any]:
+        """The tool as an OpenAI tool dict."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The declared arguments: name > schema."""
+        return self.parameters.get("properties") or {}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the arguments that every call must give."""
+        return tuple(self.parameters.get("required") or ())
+
+
+Tool = ToolSpec | Mapping[str, Any]
+"""What callers may hand in where a tool is wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call the model made.
+
+    Attributes:
+        name: a name as offered.
+        arguments: the arguments, typed by the tool's schema where it says how.
+        id: the id the model wrote, if its format has one; `Turn` gives every call a fresh one.
+        repairs: what had to be mended to read the call, a short line each; empty for a clean call.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    id: str | None = None
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a tool answered, to be written into the history as text.
+
+    Attributes:
+        name: the tool's name.
+        content: its answer as text.
+        call_id: the id of the call it answers.
+        is_error: whether the tool failed.
+    """
+
+    name: str
+    content: str
+    call_id: str | None = None
+    is_error: bool = False
+
+
+def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
+    """Read several tools.
+
+    Raises:
+        ToolmendError: as `ToolSpec.of`, or a name is given twice.
+    """
+    specs = tuple(ToolSpec.of(tool) for tool in tools)
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.name in seen:
+            raise ToolmendError(f"tool {spec.name!r} is given twice; names must be unique")
+        seen.add(spec.name)
+    return specs
+
+
+def _schema_problem(schema: object) -> str | None:
+    if not isinstance(schema, Mapping):
+        return f"its schema is {_short(schema)}, not an object"
+    schema = cast("Schema", schema)
+    kind = schema.get("type", "object")
+    if kind != "object":
+        return f"its schema has type {_short(kind)}"
+    if not isinstance(schema.get("properties") or {}, Mapping):
+        return "`properties` is not an object"
+    required = schema.get("required") or []
+    if not isinstance(required, (list, tuple)) or not all(isinstance(key, str) for key in cast("list[object]", required)):
+        return "`required` is not a list of names"
+    for key, value in (schema.get("properties") or {}).items():
+        if not isinstance(value, (Mapping, bool)):
+            return f"the schema of argument {key!r} is {_short(value)}, not an object"
+    return _reference_problem(schema)
+
+
+def _reference_problem(schema: Schema) -> str | None:
+    """A `$ref` into the schema itself must lead somewhere; what lies outside of it is not ours to judge."""
+    try:
+        json.dumps(schema)
+    except (TypeError, ValueError) as error:
+        return f"its schema cannot be written as JSON ({error})"
+    pending: list[object] = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Mapping):
+            node = cast("Schema", node)
+            reference = node.get("$ref")
+            if isinstance(reference, str) and resolve(reference, schema) is None:
+                return f"`$ref` {reference!r} leads nowhere"
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(cast("list[object]", node))
+    return None
+
+
+def resolve(reference: str, root: Schema) -> object:
+    """What a local `$ref` such as ``#/$defs/City`` points to; `None` where it leads nowhere, `{}` if it is not local."""
+    if not reference.startswith("#"):
+        return {}
+    node: object = root
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        if not step:
+            continue
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, Mapping):
+            node = cast("Schema", node).get(key)
+        elif isinstance(node, list) and key.isdigit() and int(key) < len(cast("list[object]", node)):
+            node = cast("list[object]", node)[int(key)]
+        else:
+            return None
+    return node
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
