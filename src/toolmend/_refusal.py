@@ -57,7 +57,9 @@ def message_of(body: object) -> str:
             body = cast("object", decoded)
         elif isinstance(body, Mapping):
             fields = cast("Mapping[str, Any]", body)
-            inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
+            inner = next(
+                (fields[key] for key in ("error", "message", "detail") if fields.get(key)), None
+            )
             if inner is None:
                 break
             body = inner

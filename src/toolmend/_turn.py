@@ -140,7 +140,9 @@ class Turn:
         offered = {tool.name: tool for tool in self.tools}
         for name in choice:
             if name not in offered:
-                raise ToolmendError(f"tool_choice names {name!r}, but the tools offered are {sorted(offered)}")
+                raise ToolmendError(
+                    f"tool_choice names {name!r}, but the tools offered are {sorted(offered)}"
+                )
         return tuple(tool for tool in self.tools if tool.name in choice)
 
 
@@ -203,7 +205,9 @@ class Reader:
                 case ReasoningDelta() | ToolCallFailed():
                     self._text(event.raw, items)
                 case ToolCallParsed():
-                    items.extend(replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls)
+                    items.extend(
+                        replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls
+                    )
                     self._space.clear()
                     self._after_call = True
         return items

@@ -57,7 +57,9 @@ class ToolSpec:
         if isinstance(tool, ToolSpec):
             return tool
         if not isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers
-            raise ToolmendError(f"a tool must be a ToolSpec or an OpenAI tool dict, got {type(tool).__name__}")
+            raise ToolmendError(
+                f"a tool must be a ToolSpec or an OpenAI tool dict, got {type(tool).__name__}"
+            )
         function: Any = tool.get("function", tool)
         if not isinstance(function, Mapping) or "name" not in function:
             raise ToolmendError(
@@ -74,7 +76,11 @@ class ToolSpec:
 
     def to_openai(self) -> dict[str, Any]:
         """The tool as an OpenAI tool dict."""
-        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+        }
         return {"type": "function", "function": function}
 
     @property
@@ -151,7 +157,9 @@ def _schema_problem(schema: object) -> str | None:
     if not isinstance(schema.get("properties") or {}, Mapping):
         return "`properties` is not an object"
     required = schema.get("required") or []
-    if not isinstance(required, (list, tuple)) or not all(isinstance(key, str) for key in cast("list[object]", required)):
+    if not isinstance(required, (list, tuple)) or not all(
+        isinstance(key, str) for key in cast("list[object]", required)
+    ):
         return "`required` is not a list of names"
     for key, value in (schema.get("properties") or {}).items():
         if not isinstance(value, (Mapping, bool)):
@@ -190,7 +198,9 @@ def resolve(reference: str, root: Schema) -> object:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(node, Mapping):
             node = cast("Schema", node).get(key)
-        elif isinstance(node, list) and key.isdigit() and int(key) < len(cast("list[object]", node)):
+        elif (
+            isinstance(node, list) and key.isdigit() and int(key) < len(cast("list[object]", node))
+        ):
             node = cast("list[object]", node)[int(key)]
         else:
             return None

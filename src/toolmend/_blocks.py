@@ -1,0 +1,82 @@
+"""How a region of a reply opens and how its end is found, while the text arrives in pieces.
+
+A `Block` names an opener: a regular expression for the marker and the first characters of the body, so that a marker
+in prose opens nothing and an opener shared by several formats is settled at once. The engine searches all openers as
+one expression, with partial matches, which tell what could still become an opener.
+
+Once a block is open, its `Body` reads the region, opener included, and every character once. It says where the
+region ends or raises `NotHere`. It carries a few characters from one piece to the next, never the region itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import regex
+
+__all__ = ["LEFTOVER", "LINE", "Block", "Body", "NotHere"]
+
+LINE = r"(?<![^\n])[ \t]{0,32}"
+"""The start of a line, indentation included. Only `\\n` starts one: `^` would also match where a buffer begins."""
+
+LEFTOVER = r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|<end_of_turn>|</s>|<｜end▁of▁sentence｜>"
+"""Chat tokens that servers leave at the end of a reply."""
+
+
+class NotHere(Exception):  # noqa: N818 - a verdict, not an error
+    """The region is not what its opener promised.
+
+    Attributes:
+        text: how many of its characters are surely text; the rest is searched again.
+    """
+
+    def __init__(self, text: int = 1) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Body(Protocol):
+    """Finds the end of one region. Offsets count from the region's start, the opener included.
+
+    Attributes:
+        whole: after `close`, whether the region holds all that was meant even if the reply was cut by its length.
+    """
+
+    whole: bool
+
+    def feed(self, text: str) -> int | None:
+        """Take the next piece; return the offset of the region's end once it is known.
+
+        Raises:
+            NotHere: this is no such region.
+        """
+        ...
+
+    def close(self) -> int:
+        """The reply is over; return the offset of the region's end.
+
+        Raises:
+            NotHere: this is no such region.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How regions of one kind open.
+
+    Attributes:
+        opener: regular expression of the marker and the first characters behind it. Every repetition in it is
+            bounded, for it is searched anew with each piece of text.
+        body: makes the `Body` of a region from the opener as found and the text before it (up to 256 characters);
+            may raise `NotHere`.
+        kind: ``"marked"``, the opener means a call wherever it stands; ``"plain"``, the opener also occurs in
+            ordinary text, so that anything around it counts; ``"fence"``, a code fence, whose text is code if it
+            holds no call.
+    """
+
+    opener: str
+    body: Callable[[str, str], Body]
+    kind: Literal["marked", "plain", "fence"] = "marked"

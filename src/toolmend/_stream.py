@@ -1,0 +1,357 @@
+"""The one parser. Whole text is `feed` and `close`; there is no other path.
+
+It is in one of two states. Scanning, it searches the text for all openers at once; what could still become an opener
+is held back, all before it goes out. Inside a block, the block's `Body` reads the region until it knows its end;
+then the dialect reads the region's meaning, and the toolbox decides whether its calls may run. What turns out to be
+no call goes back to scanning, at least one character further on.
+
+The laws, each a property test:
+
+1. Lossless: the `raw` of all events, joined, is the input.
+2. Chunking never changes the events, once neighbouring deltas are joined.
+3. No model text makes it raise.
+4. ``parse(render(calls)) == calls`` for every dialect.
+5. Time and memory are linear in the input. Openers have bounded length; a body reads each character once; what is
+   searched again is bounded by an opener's head, or by `_MISSES` where a region ran to the end of the reply in vain.
+6. One path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+import regex
+
+from toolmend._blocks import LEFTOVER, Block, Body, NotHere
+from toolmend._dialect import Dialect, Region
+from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._quotation import CODE, REASONING, Quotation, is_quoted
+from toolmend._toolbox import NotACall, Toolbox
+from toolmend._types import Tool, ToolCall, specs_of
+from toolmend.parsers import DIALECTS
+
+__all__ = ["StreamParser", "parse"]
+
+_LEAD = 256  # how much of the text before a region is known to whoever judges it
+_MISSES = (
+    32  # how many regions may run to the end of the reply in vain before the rest is taken as text
+)
+_PIECES = 512  # how many small pieces of a region are kept apart before they are joined
+
+
+def parse(
+    text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] = DIALECTS
+) -> Reply:
+    """Take a whole reply apart.
+
+    Args:
+        text: what the model wrote.
+        tools: the tools offered, as `ToolSpec`s or OpenAI tool dicts. Without tools nothing is recovered.
+        dialects: the formats to read, in order of precedence.
+
+    Raises:
+        ToolmendError: a tool is broken. Text never raises.
+
+    Example:
+        >>> tool = {"type": "function", "function": {"name": "ping"}}
+        >>> parse('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', tools=[tool]).calls[0].name
+        'ping'
+    """
+    parser = StreamParser(tools, dialects=dialects)
+    return Reply.of([*parser.feed(text), *parser.close()])
+
+
+class StreamParser:
+    """Takes a reply apart while it arrives.
+
+    Args:
+        tools: the tools offered, as `ToolSpec`s or OpenAI tool dicts. Without tools nothing is recovered.
+        dialects: the formats to read, in order of precedence.
+        echoes: texts that are not the model's own, such as tool results: a call copied out of them does not run.
+
+    Raises:
+        ToolmendError: a tool is broken.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[Tool] = (),
+        *,
+        dialects: Sequence[Dialect] = DIALECTS,
+        echoes: Iterable[str] = (),
+    ) -> None:
+        self._tools = Toolbox(specs_of(tools))
+        self._openers = _openers(tuple(dialects), self._tools) if self._tools else None
+        self._echoes = tuple(echoes)
+        self._events: list[Event] = []
+        self._closed = False
+        self._truncated = False
+        self._text = ""  # some text already given out, for context, then what is held back
+        self._at = 0  # where in it that begins
+        self._open: _OpenBlock | None = None
+        self._quotation: Quotation | None = None
+        self._misses = 0
+        self._after_call = False
+
+    def feed(self, delta: str) -> list[Event]:
+        """Take the next piece of the reply and tell what has become certain.
+
+        Raises:
+            RuntimeError: the parser is closed.
+        """
+        if self._closed:
+            raise RuntimeError("the parser is closed; make a new one for the next reply")
+        self._run(delta)
+        return self._told()
+
+    def close(self, *, truncated: bool = False) -> list[Event]:
+        """Take the end of the reply and tell the rest.
+
+        Args:
+            truncated: the reply was cut by its length limit: what is unfinished is not a call.
+        """
+        if self._closed:
+            return []
+        self._closed = True
+        self._truncated = truncated
+        self._run("")
+        if self._quotation:
+            self._events.extend(self._quotation.settle(quoted=truncated))
+        return self._told()
+
+    @property
+    def held(self) -> str:
+        """What was fed but not yet told."""
+        suspense = self._quotation.suspense if self._quotation else None
+        return "".join(
+            (
+                *(event.raw for event in suspense or ()),
+                self._text[self._at :],
+                self._open.text if self._open else "",
+            )
+        )
+
+    def _run(self, text: str | None) -> None:
+        while text is not None:
+            text = self._read_block(self._open, text) if self._open else self._scan(text)
+
+    def _scan(self, text: str) -> str | None:
+        """Search for openers; return the text of a region that opened, or `None` when all is read."""
+        self._text += text
+        while True:
+            openers = self._openers
+            if openers is None or self._misses > _MISSES:
+                self._release(len(self._text))
+                return None
+            pattern = openers.inside(self._quotation.closer) if self._quotation else openers.outside
+            found = pattern.search(self._text, self._at, partial=True)
+            if found is None or found.partial:
+                self._release(len(self._text) if found is None or self._closed else found.start())
+                self._trim()
+                return None
+            opened = self._opener(openers, found)
+            if opened:
+                return opened
+
+    def _opener(self, openers: _Openers, found: regex.Match[str]) -> str | None:
+        """Act on an opener; return the region's text if a block opened."""
+        start, opener, group = found.start(), found.group(), found.lastgroup or ""
+        self._release(start)
+        if group == "closer" and self._quotation:
+            self._end_quotation(self._quotation, opener)
+        elif group == "leftover":
+            self._tell(TextDelta("" if self._after_call else opener, opener))
+            self._at = found.end()
+        elif group in ("code", "reasoning"):
+            self._begin_quotation(opener)
+        else:
+            dialect, block = openers.blocks[int(group[1:])]
+            lead = self._text[max(0, start - _LEAD) : start]
+            try:
+                body = None if is_quoted(lead) and not self._quotation else block.body(opener, lead)
+            except NotHere:
+                body = None
+            if body is None:
+                self._refute(block, opener, 1)
+                return None
+            region, self._text, self._at = self._text[start:], lead, len(lead)
+            self._open = _OpenBlock(dialect, block, body, opener, lead)
+            return region
+        return None
+
+    def _begin_quotation(self, opener: str) -> None:
+        self._quotation = Quotation.opened_by(opener)
+        self._tell(self._quotation.delta(opener, tag=True))
+        self._at += len(opener)
+
+    def _end_quotation(self, quotation: Quotation, closer: str) -> None:
+        self._quotation = None
+        for event in (*quotation.settle(quoted=True), quotation.delta(closer, tag=True)):
+            self._tell(event)
+        self._at += len(closer)
+
+    def _refute(self, block: Block, opener: str, text: int) -> None:
+        """What opened is no call: a fence is code then, anything else goes on as text."""
+        if block.kind == "fence" and not self._quotation:
+            self._begin_quotation(
+                opener[: opener.index("\n", len(opener) - len(opener.lstrip())) + 1]
+            )
+        else:
+            self._release(self._at + text)
+
+    def _read_block(self, opened: _OpenBlock, text: str) -> str | None:
+        """Feed the open block; return what is left of the text once the region has ended."""
+        opened.add(text)
+        whole = True
+        try:
+            end = opened.body.feed(text)
+            if end is None:
+                if not self._closed:
+                    return None
+                self._misses += 1
+                end = opened.body.close()
+                whole = opened.body.whole or not self._truncated
+        except NotHere as verdict:
+            region, self._open = opened.text, None
+            self._text += region
+            self._refute(opened.block, opened.opener, verdict.text)
+            rest, self._text = self._text[self._at :], self._text[: self._at]
+            return rest
+        region, self._open = opened.text, None
+        self._judge(opened, region[:end], whole=whole)
+        return region[end:]
+
+    def _judge(self, opened: _OpenBlock, raw: str, *, whole: bool) -> None:
+        """Tell what a finished region is."""
+        calls: list[ToolCall] = []
+        refused: list[NotACall] = []
+        try:
+            if not whole:
+                raise NotACall("cut off by the length limit")
+            if any(raw.strip() in echo for echo in self._echoes):
+                raise NotACall("copied from a tool result")
+            for written in opened.dialect.parse(Region(raw, opened.lead, self._tools)):
+                try:
+                    calls.append(self._tools.accept(written))
+                except NotACall as error:
+                    refused.append(error)
+        except NotACall as error:
+            refused.append(error)
+        name = opened.dialect.name
+        if calls:  # what is refused beside them stays in the text, whole, without keeping them from running
+            reasons = "; ".join(map(str, refused))
+            if refused:
+                self._tell(ToolCallFailed(name, raw, reasons))
+            self._tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
+            self._text, self._at = "\n", 1
+            return
+        self._text += raw
+        meant = opened.block.kind == "marked" or any(error.meant for error in refused)
+        self._tell(
+            ToolCallFailed(name, raw, "; ".join(map(str, refused)) or "no call in it")
+            if meant
+            else TextDelta(raw, raw)
+        )
+        self._at = len(self._text)
+        self._trim()
+
+    def _release(self, end: int) -> None:
+        """Give out text up to an index of the buffer."""
+        if end > self._at:
+            raw = self._text[self._at : end]
+            self._at = end
+            self._tell(self._quotation.delta(raw) if self._quotation else TextDelta(raw, raw))
+
+    def _trim(self) -> None:
+        """Forget text that nobody can ask for any more, now and then."""
+        if self._at > 4 * _LEAD:
+            self._text = self._text[self._at - _LEAD :]
+            self._at = _LEAD
+
+    def _tell(self, event: Event) -> None:
+        """Put an event out, or in suspense while it is open whether it stands in a quotation."""
+        quotation = self._quotation
+        if isinstance(event, ToolCallParsed):
+            if quotation and quotation.suspense is None:
+                quotation.suspense = []
+            self._after_call = True
+        elif event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
+            self._after_call = False
+        target = (
+            self._events if quotation is None or quotation.suspense is None else quotation.suspense
+        )
+        target.append(event)
+
+    def _told(self) -> list[Event]:
+        """The events since the last time, neighbouring deltas joined."""
+        told: list[Event] = []
+        pending, self._events = self._events, []
+        for kind, group in groupby(pending, key=type):
+            if kind in (TextDelta, ReasoningDelta):
+                deltas = [
+                    event for event in group if isinstance(event, (TextDelta, ReasoningDelta))
+                ]
+                text, raw = "".join(d.text for d in deltas), "".join(d.raw for d in deltas)
+                told.append(
+                    TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw)
+                )
+            else:
+                told.extend(group)
+        return told
+
+
+class _OpenBlock:
+    """A region under way."""
+
+    def __init__(self, dialect: Dialect, block: Block, body: Body, opener: str, lead: str) -> None:
+        self.dialect = dialect
+        self.block = block
+        self.body = body
+        self.opener = opener
+        self.lead = lead
+        self._joined: list[str] = []
+        self._pieces: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Keep a piece; many small ones would take many times their text in memory."""
+        self._pieces.append(text)
+        if len(self._pieces) >= _PIECES:
+            self._joined.append("".join(self._pieces))
+            self._pieces.clear()
+
+    @property
+    def text(self) -> str:
+        """All of the region so far, and what came with its last piece."""
+        return "".join((*self._joined, *self._pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class _Openers:
+    """All openers as one expression, and the blocks by group name."""
+
+    outside: regex.Pattern[str]
+    marked: str
+    blocks: tuple[tuple[Dialect, Block], ...]
+
+    def inside(self, closer: str) -> regex.Pattern[str]:
+        """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
+        return _compiled(f"(?P<closer>{closer})|{self.marked}")
+
+
+_compiled = lru_cache(maxsize=256)(regex.compile)
+
+
+@lru_cache(maxsize=256)
+def _openers(dialects: tuple[Dialect, ...], tools: Toolbox) -> _Openers:
+    blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
+    groups = [f"(?P<b{n}>{block.opener})" for n, (_, block) in enumerate(blocks)]
+    marked = "|".join(
+        group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked"
+    )
+    outside = "|".join(
+        (*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})")
+    )
+    return _Openers(regex.compile(outside), marked or "(?!)", blocks)

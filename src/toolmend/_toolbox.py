@@ -1,0 +1,90 @@
+"""The tools of one request as a parser sees them: which names count, and what makes a written call acceptable.
+
+A dialect reads `Written` calls, as the model put them. `Toolbox.accept` turns one into a `ToolCall` or says why not:
+it finds the tool, fits the arguments to its schema and gathers the repairs. This is the one gate every format passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import regex
+
+from toolmend._coerce import fit
+from toolmend._types import ToolCall, ToolSpec
+
+__all__ = ["NotACall", "Toolbox", "Written"]
+
+
+class NotACall(ValueError):
+    """A region turned out to hold no call that may run; the message is the reason given in `ToolCallFailed`.
+
+    Attributes:
+        meant: a call was meant. Otherwise, where the opener also occurs in ordinary text, this is ordinary text.
+    """
+
+    def __init__(self, reason: str, *, meant: bool = True) -> None:
+        super().__init__(reason)
+        self.meant = meant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A call as written, before it has passed the gate.
+
+    Attributes:
+        name: the name as written.
+        arguments: name > value.
+        textual: the values are the texts between two tags, without a type of their own.
+        id: the id the model wrote.
+        repairs: what the dialect had to mend.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    textual: bool = False
+    id: str | None = None
+    repairs: tuple[str, ...] = ()
+
+
+class Toolbox:
+    """The tools that may be called now."""
+
+    def __init__(self, tools: Sequence[ToolSpec]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        longest_first = sorted(self._tools, key=len, reverse=True)
+        self.names = "|".join(regex.escape(name) for name in longest_first)
+        """A regular expression that matches any of the names."""
+
+    def __eq__(self, other: object) -> bool:
+        """Toolboxes that offer the same names open the same blocks."""
+        return isinstance(other, Toolbox) and self.names == other.names
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def get(self, name: str) -> ToolSpec | None:
+        """The tool of that name."""
+        return self._tools.get(name)
+
+    def accept(self, written: Written) -> ToolCall:
+        """Let a written call through the gate.
+
+        Raises:
+            NotACall: no such tool is offered.
+        """
+        tool = self.get(written.name)
+        if tool is None:
+            raise NotACall(f"no tool {written.name!r} is offered")
+        arguments, report = fit(written.arguments, tool, textual=written.textual)
+        return ToolCall(
+            name=tool.name, arguments=arguments, id=written.id, repairs=(*written.repairs, *report)
+        )

@@ -1,0 +1,96 @@
+"""Calls in JSON, whatever keys the model used for them: shared by every format with a JSON body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from toolmend._json import NotJSON, read_value, read_values
+from toolmend._toolbox import NotACall, Written
+from toolmend._types import ToolCall
+
+__all__ = ["call_object", "json_calls"]
+
+_NAME_KEYS = ("name", "tool_name", "function_name", "tool", "function")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input")
+_WRAPPERS = ("tool_calls", "function_call", "tool_call")
+_BESIDE = frozenset({*_NAME_KEYS, "type", "id"})
+
+
+def call_object(call: ToolCall) -> str:
+    """A call as ``{"name": …, "arguments": {…}}``."""
+    return json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+
+
+def json_calls(text: str, *, alone: bool = True) -> list[Written]:
+    """Read calls from JSON text: an object, several, a list, the OpenAI wire object.
+
+    Args:
+        text: the JSON, with nothing around it.
+        alone: whether an object with a name and nothing else is a call without arguments.
+
+    Raises:
+        NotACall: it is no JSON, or not the shape of a call.
+    """
+    try:
+        values, repairs = read_values(text)
+    except NotJSON as error:
+        raise NotACall(f"not readable as JSON: {error}") from error
+    return [written for value in values for written in _calls(value, repairs, alone=alone)]
+
+
+def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Written]:
+    if isinstance(value, list):
+        found = [
+            written
+            for item in cast("list[object]", value)
+            for written in _calls(item, repairs, alone=alone)
+        ]
+        if not found:
+            raise NotACall("an empty list", meant=False)
+        return found
+    if not isinstance(value, Mapping):
+        raise NotACall("no call object", meant=False)
+    fields = cast("Mapping[str, Any]", value)
+    for key in _WRAPPERS:
+        if isinstance(fields.get(key), (list, Mapping)):
+            return _calls(fields[key], repairs, alone=alone)
+    if isinstance(fields.get("function"), Mapping):
+        return [_call(fields["function"], repairs, alone=alone, call_id=fields.get("id"))]
+    return [_call(fields, repairs, alone=alone, call_id=fields.get("id"))]
+
+
+def _call(
+    fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object
+) -> Written:
+    name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
+    if not name:
+        raise NotACall("an object without a tool's name", meant=False)
+    key = next((key for key in _ARGUMENT_KEYS if key in fields), None)
+    if key is None and not (alone and fields.keys() <= _BESIDE):
+        raise NotACall("an object without arguments", meant=False)
+    arguments, mended = _arguments(fields[key] if key else None)
+    if "description" in fields and "properties" in arguments:
+        raise NotACall("a tool's definition, not a call", meant=False)
+    return Written(
+        name=name,
+        arguments=arguments,
+        id=call_id if isinstance(call_id, str) else None,
+        repairs=(*repairs, *mended),
+    )
+
+
+def _arguments(value: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Arguments as an object; the wire form of OpenAI writes them as JSON inside a string."""
+    repairs: tuple[str, ...] = ()
+    if isinstance(value, str) and value.strip():
+        try:
+            value, repairs = read_value(value)
+        except NotJSON as error:
+            raise NotACall(f"arguments are not readable as JSON: {error}") from error
+    if value is None or value == "" or (isinstance(value, str) and not value.strip()):
+        return {}, repairs
+    if not isinstance(value, Mapping):
+        raise NotACall("arguments are no object")
+    return cast("Mapping[str, Any]", value), repairs

@@ -1,0 +1,51 @@
+"""Fenced JSON: the call object in a Markdown code fence; Qwen2.5-Coder at long prompts, and what prompt mode asks for.
+
+A fence passes every known server untouched, which tags do not. It also is how answers show JSON, so the name must be
+a declared one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import regex
+
+from toolmend._blocks import LINE, Block
+from toolmend._dialect import Dialect, Region
+from toolmend._json_body import CallHead, JsonBody
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import ToolCall
+from toolmend.parsers._bodies import call_object, json_calls
+
+__all__ = ["FencedJson"]
+
+_INFO = r"(?i:json[c5]?|tool_calls?|tool|tool_code|function_calls?)?"
+_BODY = regex.compile(r"[^\n]*\n(?P<body>.*?)`*\s*", regex.DOTALL)
+
+
+def _body(opener: str, tools: Toolbox) -> JsonBody:
+    return JsonBody(opener, "`" * opener.count("`"), CallHead(tools), only=True)
+
+
+class FencedJson(Dialect):
+    """A fence that holds one call object, several, or a list."""
+
+    name = "fenced_json"
+    models = ("*qwen2.5-coder*",)
+    sample = '```json\n{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}\n```'
+
+    def blocks(self, tools: Toolbox) -> Sequence[Block]:
+        """A fence for JSON, or for nothing in particular, with a bracket behind it."""
+        opener = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}\s{{1,64}}[{{\[]"
+        return (Block(opener, lambda opener, _: _body(opener, tools), "fence"),)
+
+    def parse(self, region: Region) -> list[Written]:
+        """The objects between the fences."""
+        inside = _BODY.fullmatch(region.text)
+        if not inside:
+            raise NotACall("no fence")
+        return json_calls(inside["body"])
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """A fence a call."""
+        return "\n".join(f"```json\n{call_object(call)}\n```" for call in calls)

@@ -1,0 +1,53 @@
+"""Bare JSON: the call object and nothing around it; Qwen2.5-Coder, Llama 3 and small models.
+
+The object stands at the start of a line, or behind a label such as ``Tool call:``. Any JSON answer looks like this
+too, so the name must be a declared one and the arguments must be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import regex
+
+from toolmend._blocks import LINE, Block
+from toolmend._dialect import Dialect, Region
+from toolmend._json_body import CallHead, JsonBody
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import ToolCall
+from toolmend.parsers._bodies import call_object, json_calls
+
+__all__ = ["Json"]
+
+_LABEL = r"(?i:\b(?:tool|function)[ _-]?calls?|\bcall|\baction)[ \t]{0,4}:\s{0,8}"
+_START = regex.compile(r"[{\[]")
+
+
+class Json(Dialect):
+    """An object with ``name`` and ``arguments``, or a list of them."""
+
+    name = "json"
+    models = ("*qwen2.5-coder*", "*llama-3*", "*llama3*")
+    sample = '{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}'
+
+    def blocks(self, tools: Toolbox) -> Sequence[Block]:
+        """A brace at the start of a line, or behind a label."""
+        start = r"(?:\{(?=\s{0,16}[\"'A-Za-z])|\[(?=\s{0,16}\{))"
+        return (
+            Block(
+                f"(?:{LINE}|{_LABEL}){start}",
+                lambda opener, _: JsonBody(opener, head=CallHead(tools)),
+                "plain",
+            ),
+        )
+
+    def parse(self, region: Region) -> list[Written]:
+        """The object, without its label."""
+        start = _START.search(region.text)
+        if not start:
+            raise NotACall("no JSON")
+        return json_calls(region.text[start.start() :], alone=False)
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """An object a line."""
+        return "\n".join(map(call_object, calls))
