@@ -1,0 +1,3 @@
+"""Loads the servers that tests may ask for as fixtures."""
+
+pytest_plugins = ["tests.servers"]
