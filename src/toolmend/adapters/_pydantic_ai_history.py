@@ -1,0 +1,241 @@
+"""A PydanticAI history as plain text: no tool role, no native call, users and assistant in turns.
+
+Messages come prepared, that is, special tokens in them are broken up, so that what is written here
+stays whole and what tools have answered cannot pass for it. All that speaks to the model as a user
+within one request becomes one part, because each part would be a message of its own on the wire.
+Images, reasoning and all else stay where they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, cast
+
+from pydantic_ai.messages import (
+    InstructionPart,
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    ModelResponsePart,
+    SystemPromptPart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+)
+
+from toolmend._turn import Turn
+from toolmend._types import ToolCall, ToolResult
+
+__all__ = [
+    "history_as_text",
+    "is_suspended",
+    "mentions_tools",
+    "recorded_instructions",
+    "result_texts",
+    "without_system",
+]
+
+_JOINER = "\u200d"  # what the framework breaks special tokens with on their way to the model
+# Errors are marked as such in the text we write, so they need not be wrapped in JSON as well.
+_BARE = (
+    {"wrap_if_error": False}
+    if "wrap_if_error" in inspect.signature(ToolReturnPart.model_response_str).parameters
+    else {}
+)
+
+
+def history_as_text(messages: Iterable[ModelMessage], turn: Turn) -> list[ModelMessage]:
+    """Rewrite calls and results as text, in the format that the turn asks the model to write."""
+    history: list[ModelMessage] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            # An empty one is no message on the wire: the requests around it would meet.
+            if message.parts:
+                history.append(_response_as_text(message, turn))
+            continue
+        before = history[-1] if history else None
+        if isinstance(before, ModelRequest):
+            history[-1] = _request_as_text(_joined(before, message), turn)
+        else:
+            history.append(_request_as_text(message, turn))
+    return history
+
+
+def is_suspended(messages: Sequence[ModelMessage]) -> bool:
+    """Whether the request only continues a response that the server has not finished."""
+    return bool(messages) and getattr(messages[-1], "state", None) == "suspended"
+
+
+def mentions_tools(messages: Iterable[ModelMessage]) -> bool:
+    """Whether there are calls or results in the history."""
+    return any(isinstance(part, ToolCallPart) or _is_result(part) for message in messages for part in message.parts)
+
+
+def result_texts(messages: Iterable[ModelMessage]) -> list[str]:
+    """What tools have answered, as a model may copy it; complaints of the framework are left out.
+
+    A model quotes the strings inside JSON without their escapes, and special tokens reach us whole
+    although the model has seen them broken: both forms are given.
+    """
+    found: list[str] = []
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, ToolReturnPart) and part.outcome != "retried":
+                text = part.model_response_str(**_BARE)
+                found.extend((text, *_strings_in(text)))
+    return found + [text.replace(_JOINER, "") for text in found if _JOINER in text]
+
+
+def recorded_instructions(messages: Sequence[ModelMessage]) -> list[InstructionPart]:
+    """The instructions in the history, found as the framework finds them where none are given."""
+    requests = [message for message in reversed(messages) if isinstance(message, ModelRequest)]
+    for request in requests[:2]:
+        if request.instructions is not None:
+            return [InstructionPart(content=request.instructions)]
+        if not all(_is_result(part) or _is_retry(part) for part in request.parts):
+            break
+    return []
+
+
+def without_system(messages: list[ModelMessage]) -> tuple[list[str], list[ModelMessage]]:
+    """Take the leading system prompts out of the first request."""
+    first = messages[0] if messages else None
+    texts: list[str] = []
+    for part in first.parts if isinstance(first, ModelRequest) else ():
+        if not isinstance(part, SystemPromptPart):
+            break
+        texts.append(part.content)
+    if not texts or not isinstance(first, ModelRequest):
+        return [], messages
+    return texts, [replace(first, parts=list(first.parts[len(texts) :])), *messages[1:]]
+
+
+def _joined(first: ModelRequest, second: ModelRequest) -> ModelRequest:
+    instructions = second.instructions
+    return replace(
+        second,
+        parts=[*first.parts, *second.parts],
+        instructions=first.instructions if instructions is None else instructions,
+    )
+
+
+def _response_as_text(message: ModelResponse, turn: Turn) -> ModelResponse:
+    if not any(isinstance(part, ToolCallPart) for part in message.parts):
+        return message
+    parts: list[ModelResponsePart] = []
+    for worded, group in groupby(message.parts, lambda p: isinstance(p, (TextPart, ToolCallPart))):
+        run = list(group)
+        if worded:
+            run = [TextPart(content="\n".join(text for text in _wordings(run, turn) if text.strip()))]
+        parts.extend(run)
+    return replace(message, parts=parts)
+
+
+def _wordings(parts: Iterable[ModelResponsePart], turn: Turn) -> Iterator[str]:
+    for is_call, run in groupby(parts, lambda part: isinstance(part, ToolCallPart)):
+        if is_call:
+            yield turn.render_calls([_call(part) for part in cast("Iterator[ToolCallPart]", run)])
+        else:
+            yield from (part.content for part in cast("Iterator[TextPart]", run))
+
+
+def _call(part: ToolCallPart) -> ToolCall:
+    return ToolCall(name=part.tool_name, arguments=part.args_as_dict(), id=part.tool_call_id)
+
+
+def _request_as_text(message: ModelRequest, turn: Turn) -> ModelRequest:
+    places = [i for i, part in enumerate(message.parts) if _is_user_text(part)]
+    spoken = [message.parts[i] for i in places]
+    if not spoken or (len(spoken) == 1 and isinstance(spoken[0], UserPromptPart)):
+        return message
+    items = _user_content(spoken, turn)
+    # Only strings alone go out as a string, which is what every server takes.
+    content: str | list[UserContent] = items
+    if all(isinstance(item, str) for item in items):
+        content = "\n\n".join(cast("list[str]", items))
+    prompt = next((part for part in spoken if isinstance(part, UserPromptPart)), None)
+    whole = UserPromptPart(content=content) if prompt is None else replace(prompt, content=content)
+    parts: list[ModelRequestPart] = []
+    for i, part in enumerate(message.parts):
+        if i == places[0]:
+            parts.append(whole)
+        elif i not in places:
+            parts.append(part)
+    return replace(message, parts=parts)
+
+
+def _user_content(parts: Iterable[ModelRequestPart], turn: Turn) -> list[UserContent]:
+    content: list[UserContent] = []
+    for answers, group in groupby(parts, _is_result):
+        run = list(group)
+        if answers:
+            results = [_result(part) for part in run]
+            content.append(turn.render_results([result for result, _ in results]))
+            content.extend(file for _, files in results for file in files)
+            continue
+        for part in run:
+            if not isinstance(part, UserPromptPart):
+                content.append(cast("Any", part).model_response())
+            elif isinstance(part.content, str):
+                content.append(part.content)
+            else:
+                content.extend(_plain(item) for item in part.content)
+    return content
+
+
+def _plain(item: UserContent) -> UserContent:
+    """Text that carries data for the application becomes a string: the model never saw the data."""
+    return cast("Any", item).content if getattr(item, "kind", None) == "text-content" else item
+
+
+def _result(part: ModelRequestPart) -> tuple[ToolResult, list[UserContent]]:
+    """A tool's answer as text, and the files that came with it."""
+    if isinstance(part, ToolReturnPart):
+        text, files = part.model_response_str_and_user_content(**_BARE)
+        failed = part.outcome in ("failed", "retried")
+    else:
+        text, files, failed = cast("Any", part).model_response(), [], True
+    answered = cast("ToolReturnPart", part)
+    result = ToolResult(name=answered.tool_name, content=text, call_id=answered.tool_call_id, is_error=failed)
+    return result, files
+
+
+# Retries are told by their kind: one of their classes is deprecated, the other not in all versions.
+def _is_result(part: object) -> bool:
+    kind = getattr(part, "part_kind", None)
+    named = getattr(part, "tool_name", None) is not None
+    return kind == "tool-return" or (kind == "retry-prompt" and named)
+
+
+def _is_retry(part: object) -> bool:
+    return getattr(part, "part_kind", None) in ("retry-prompt", "retry-feedback")
+
+
+def _is_user_text(part: object) -> bool:
+    return isinstance(part, UserPromptPart) or _is_result(part) or _is_retry(part)
+
+
+def _strings_in(text: str) -> list[str]:
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return []
+    try:
+        pending: list[object] = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            pending.extend(cast("dict[str, object]", value).values())
+        elif isinstance(value, list):
+            pending.extend(cast("list[object]", value))
+    return found

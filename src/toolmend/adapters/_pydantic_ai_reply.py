@@ -1,0 +1,94 @@
+"""A whole PydanticAI response with the calls in its text recovered.
+
+Native calls are never touched, and a response that has one is not searched at all. Each text part
+is read by itself. Arguments stay JSON text, as native ones are: the framework validates them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ToolCallPart
+
+from toolmend._turn import Turn
+from toolmend._types import ToolCall
+
+__all__ = ["arguments_as_json", "is_cut", "recovered"]
+
+
+def recovered(response: ModelResponse, turn: Turn) -> ModelResponse:
+    """Recover the calls in a response.
+
+    Returns:
+        The same object if there is nothing to recover.
+    """
+    parts = response.parts
+    if not turn.active or response.state == "suspended":
+        return response
+    if any(isinstance(part, ToolCallPart) for part in parts):
+        return response
+    cut = is_cut(response.finish_reason, response.state)
+    last = next((part for part in reversed(parts) if isinstance(part, TextPart)), None)
+    mended: list[ModelResponsePart] = []
+    for part in parts:
+        if isinstance(part, TextPart):
+            mended.extend(_read(part, turn, truncated=cut and part is last))
+        else:
+            mended.append(part)
+    if not any(isinstance(part, ToolCallPart) for part in mended):
+        return response
+    reason = response.finish_reason
+    return replace(response, parts=mended, finish_reason="tool_call" if reason == "stop" else reason or "tool_call")
+
+
+def is_cut(finish_reason: str | None, state: str | None) -> bool:
+    """Whether a reply ended before its end, so that an unfinished call in it must not run."""
+    return finish_reason in ("length", "content_filter", "error") or state not in (None, "complete")
+
+
+def arguments_as_json(call: ToolCall) -> str:
+    """The arguments as JSON that can be sent on and stored.
+
+    JSON has no NaN and no infinity; as strings pydantic still takes them for numbers. Half a
+    surrogate pair has no UTF-8: with it all is escaped, and the framework asks the model again,
+    just as it does when a native call has one.
+    """
+    try:
+        text = json.dumps(call.arguments, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(call.arguments), ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(_finite(call.arguments))
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _read(part: TextPart, turn: Turn, *, truncated: bool) -> Iterator[ModelResponsePart]:
+    items = turn.read(part.content, truncated=truncated)
+    if not any(isinstance(item, ToolCall) for item in items):
+        yield part
+        return
+    again = False
+    for item in items:
+        if isinstance(item, ToolCall):
+            call = ToolCallPart(item.name, arguments_as_json(item))
+            yield call if item.id is None else replace(call, tool_call_id=item.id)
+        elif item.strip():
+            # What a provider says about its part, an id above all, can be said of one part only.
+            yield TextPart(content=item) if again else replace(part, content=item)
+            again = True

@@ -1,0 +1,188 @@
+"""A PydanticAI request as it goes out: with the tools beside it, or with all about them as text.
+
+Parameters arrive authored. What they mean for a model is found by preparing them, but only an
+edited copy of the authored ones goes down: the innermost model prepares what it gets, and done
+twice that doubles instructions and rewrites schemas. As text a request has one system text, no
+tools and no forced response format, and its history is plain (`_pydantic_ai_history`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, cast
+
+from pydantic_ai.messages import InstructionPart, ModelMessage
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.profiles import DEFAULT_PROMPTED_OUTPUT_TEMPLATE
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+
+from toolmend._turn import Options, Turn
+from toolmend._types import ToolSpec
+from toolmend.adapters._pydantic_ai_history import (
+    history_as_text,
+    is_suspended,
+    mentions_tools,
+    recorded_instructions,
+    result_texts,
+    without_system,
+)
+
+try:
+    from pydantic_ai.models._tool_choice import resolve_tool_choice
+except ImportError:  # pragma: no cover - it is private; without it only its complaints are missed
+    resolve_tool_choice = None
+
+__all__ = ["Outgoing", "RequestArguments"]
+
+RequestArguments = tuple[list[ModelMessage], ModelSettings | None, ModelRequestParameters]
+"""What `Model.request` takes: messages, settings, parameters."""
+
+_TOOL_SETTINGS = ("tool_choice", "parallel_tool_calls")
+# Fields that name tools, as far as the installed version has them, and what they are without any.
+_TOOL_FIELDS: dict[str, Any] = {
+    "tool_visibility": None,
+    "revealed_tool_names": set[str](),
+    "introduced_tool_names": set[str](),
+    "deferred_capability_ids": set[str](),
+}
+
+
+class Outgoing:
+    """One request and the turn it makes.
+
+    Args:
+        native: the request as the framework hands it over.
+        settings: its settings as the model would use them, defaults merged in.
+        params: its parameters as the model would use them, with the output mode settled.
+        options: for the turn.
+
+    Attributes:
+        native: the request as it came, to be sent untouched.
+        params: the settled parameters; they describe the reply that the framework is to see.
+        turn: offers the tools and reads the reply.
+        rewritable: there are tools, calls or results in the request, so that `as_text` differs.
+
+    Raises:
+        ToolmendError: a tool's schema is broken.
+    """
+
+    def __init__(
+        self,
+        native: RequestArguments,
+        settings: ModelSettings | None,
+        params: ModelRequestParameters,
+        options: Options | None,
+    ) -> None:
+        self.native = native
+        self.params = params
+        self._settings = settings
+        messages = native[0]
+        specs = _offered(params)
+        self._offers = bool(specs)
+        names, required = _permitted(settings, params, {spec.name for spec in specs})
+        specs = [spec for spec in specs if spec.name in names]
+        suspended = is_suspended(messages)
+        self.turn = Turn(
+            () if suspended else specs,
+            tool_choice=[spec.name for spec in specs] if required and not suspended else "auto",
+            options=options,
+            echoes=result_texts(messages) if specs else (),
+        )
+        self.rewritable = not suspended and (self._offers or mentions_tools(messages))
+
+    def as_text(self) -> RequestArguments:
+        """The request with its tools in the system text, its calls and results in the history.
+
+        Raises:
+            UserError: the tool choice wants what is not offered; no server could say so any more.
+        """
+        messages, settings, params = self.native
+        if not self._offers:
+            return history_as_text(messages, self.turn), settings, params
+        if resolve_tool_choice is not None:
+            resolve_tool_choice(self._settings, self.params)
+        parts = list(self.params.instruction_parts or ())
+        if params.instruction_parts is None:
+            parts = [*recorded_instructions(messages), *parts]
+        extra = [text for text in (_schema_text(self.params), self.turn.instructions) if text]
+        if extra:
+            # All in one part: many chat templates allow one system message and no more.
+            system, messages = without_system(messages)
+            texts = [*system, *(part.content for part in parts), *extra]
+            dynamic = any(part.dynamic for part in parts)
+            parts = [InstructionPart(content="\n\n".join(texts), dynamic=dynamic)]
+        history = history_as_text(messages, self.turn)
+        return history, self._settings_as_text(), self._params_as_text(parts)
+
+    def _params_as_text(self, parts: list[InstructionPart]) -> ModelRequestParameters:
+        params = self.native[2]
+        known = {field.name for field in fields(params)}
+        return replace(
+            params,
+            function_tools=[],
+            output_tools=[],
+            # Settled: where a function tool stands in for a native one, one of them is gone.
+            native_tools=self.params.native_tools,
+            # A forced response format would forbid the model to write a call.
+            output_mode="image" if self.params.output_mode == "image" else "text",
+            output_object=None,
+            prompted_output_template=None,
+            allow_text_output=True,
+            instruction_parts=parts or params.instruction_parts,
+            **{name: value for name, value in _TOOL_FIELDS.items() if name in known},
+        )
+
+    def _settings_as_text(self) -> ModelSettings | None:
+        settings = self.native[1] or {}
+        kept: dict[str, Any] = {k: v for k, v in settings.items() if k not in _TOOL_SETTINGS}
+        if (self._settings or {}).get("tool_choice") not in (None, "auto"):
+            kept["tool_choice"] = "auto"  # it may be among the model's own defaults
+        return cast("ModelSettings", kept) if kept else None
+
+
+def _offered(params: ModelRequestParameters) -> list[ToolSpec]:
+    """The tools a model may know of: those it has yet to search for are withheld."""
+    visibility = getattr(params, "visibility_of", None)  # not in the first versions
+    return [
+        _spec(tool) for tool in params.tool_defs.values() if visibility is None or visibility(tool.name) != "withheld"
+    ]
+
+
+def _spec(tool: ToolDefinition) -> ToolSpec:
+    return ToolSpec(
+        name=tool.name,
+        description=tool.description or "",
+        parameters=tool.parameters_json_schema,
+    )
+
+
+def _permitted(
+    settings: ModelSettings | None, params: ModelRequestParameters, offered: set[str]
+) -> tuple[set[str], bool]:
+    """Which tools may be called and whether one must be: the framework's rules for `tool_choice`.
+
+    It never complains: a request that goes out natively is judged by the model it goes to.
+    """
+    outputs = {tool.name for tool in params.output_tools}
+    must = not (params.allow_text_output or params.allow_image_output)
+    choice: Any = (settings or {}).get("tool_choice")
+    if choice in ("none", []):
+        return outputs, must
+    if choice == "required":
+        return offered, True
+    if isinstance(choice, list):
+        return offered & set(cast("list[str]", choice)), True
+    functions: list[str] | None = getattr(choice, "function_tools", None)
+    if functions is not None:  # ToolOrOutput
+        return offered & set(functions) | outputs, must
+    return offered, must
+
+
+def _schema_text(params: ModelRequestParameters) -> str:
+    """What tells the model about its output where a response format would have done so."""
+    if params.output_mode != "native" or params.prompted_output_instructions:
+        return ""  # prompted: it is among the instructions already
+    template = params.prompted_output_template or DEFAULT_PROMPTED_OUTPUT_TEMPLATE
+    described = replace(params, prompted_output_template=template)
+    return described.prompted_output_instructions or ""

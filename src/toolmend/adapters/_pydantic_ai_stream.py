@@ -1,0 +1,291 @@
+"""A PydanticAI stream whose text is read for calls while it arrives.
+
+Every text part of the inner stream is a `_Passage` with a reader of its own. All events go through
+this stream's own parts manager, since one recovered call shifts the index of every part after it.
+What the framework's base class makes itself, the ends of parts and the final result, is dropped
+from the inner stream and made anew.
+
+Native calls pass. When one arrives, text that was held back until then is shown as text, and none
+is searched any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, cast
+
+from pydantic_ai.messages import (
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPartDelta,
+    ToolCallPart,
+    ToolCallPartDelta,
+)
+from pydantic_ai.models import StreamedResponse
+from pydantic_ai.usage import RequestUsage
+
+from toolmend._turn import Reader, Turn
+from toolmend._types import ToolCall
+from toolmend.adapters._pydantic_ai_reply import arguments_as_json, is_cut
+
+__all__ = ["RecoveredStream"]
+
+Events = Iterator[ModelResponseStreamEvent]
+
+# What a stream tells about itself grows every few releases; `final_result_event` is made anew.
+_BOOKKEEPING = tuple(
+    own.name
+    for own in fields(StreamedResponse)
+    if not own.init and not own.name.startswith("_") and own.name != "final_result_event"
+)
+
+
+@dataclass
+class _Passage:
+    """A text part of the inner stream on its way through its reader.
+
+    Attributes:
+        number: which of our text parts it is shown in; text after a call needs another one.
+        reader: `None` once its text has been decided.
+        metadata: of the inner part, until the next text shown carries it.
+        space: white space before any text; alone it makes no part.
+        place: the index of the part it is shown in, or `None` before there is one.
+    """
+
+    number: int
+    reader: Reader | None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    space: str = ""
+    place: int | None = None
+
+
+@dataclass
+class RecoveredStream(StreamedResponse):
+    """A stream with the calls in its text recovered.
+
+    Args:
+        model_request_parameters: what the framework asked for: it tells which part ends the run.
+        inner: the stream to read.
+        turn: an active turn.
+        hold_text: show text only when the reply has ended without a call; in a reply with a call
+            it is kept for the response but not shown.
+    """
+
+    inner: StreamedResponse
+    turn: Turn
+    hold_text: bool = False
+
+    def __post_init__(self) -> None:
+        self._passages: dict[int, _Passage] = {}
+        self._numbers = 0
+        self._recovered = False
+        self._native = False
+        self._waiting: list[ModelResponseStreamEvent] = []
+        self._over = False
+        self._copied: dict[str, Any] = {}
+        self._copy_bookkeeping()
+
+    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        try:
+            async for event in self.inner:
+                self._copy_bookkeeping()
+                for own in self._on(event):
+                    yield own
+            self._copy_bookkeeping()
+            for own in self._ending():
+                yield own
+        finally:
+            self._over = True
+
+    def get(self) -> ModelResponse:
+        """The response so far; once the stream is given up, with what was held back as text."""
+        self._copy_bookkeeping()
+        response = super().get()
+        if not self._over:
+            return response
+        parts = list(response.parts)
+        for passage in self._passages.values():
+            held = passage.space + (passage.reader.held if passage.reader else "")
+            if passage.place is not None:
+                shown = cast("TextPart", parts[passage.place])
+                parts[passage.place] = replace(shown, content=shown.content + held)
+            elif held.strip():
+                parts.append(TextPart(content=held))
+        return replace(response, parts=parts)
+
+    def give_up(self) -> None:
+        """Nobody reads on: from now on what is held back belongs to the response."""
+        self._over = True
+
+    async def close_stream(self) -> None:
+        """Cancel the inner stream, which then knows that the errors to come are our doing."""
+        self._over = True
+        await self.inner.cancel()
+
+    def get_stream_cancel_errors(self) -> tuple[type[BaseException], ...]:
+        """The inner stream's."""
+        return self.inner.get_stream_cancel_errors()
+
+    def _copy_bookkeeping(self) -> None:
+        # Only what has changed: models around this one write into these fields, too.
+        for name in _BOOKKEEPING:
+            value = getattr(self.inner, name)
+            if name not in self._copied or self._copied[name] is not value:
+                self._copied[name] = value
+                setattr(self, name, value)
+        if self._recovered and self.finish_reason in (None, "stop"):
+            self.finish_reason = "tool_call"
+        self._usage = self.inner.usage
+
+    def _on(self, event: ModelResponseStreamEvent) -> Events:
+        match event:
+            case PartStartEvent(index=index, part=TextPart() as text):
+                yield from self._decide()
+                self._numbers += 1
+                self._passages[index] = _Passage(self._numbers, None)
+                yield from self._feed(index, text.content, _metadata(text))
+            case PartDeltaEvent(index=index, delta=TextPartDelta() as delta):
+                yield from self._feed(index, delta.content_delta, _metadata(delta))
+            case PartStartEvent():
+                yield from self._decide(native=isinstance(event.part, ToolCallPart))
+                # A copy: the base class writes into parts, and the inner stream keeps its own.
+                yield self._parts_manager.handle_part(vendor_part_id=("inner", event.index), part=replace(event.part))
+            case PartDeltaEvent():
+                yield from self._forward(event)
+            case _:
+                pass
+
+    def _forward(self, event: PartDeltaEvent) -> Events:
+        """A change to a part that is no text, under our own index."""
+        manager, place = self._parts_manager, ("inner", event.index)
+        delta = event.delta
+        if isinstance(delta, ThinkingPartDelta):
+            yield from manager.handle_thinking_delta(
+                vendor_part_id=place,
+                content=delta.content_delta,
+                signature=delta.signature_delta,
+                provider_name=delta.provider_name,
+                provider_details=delta.provider_details,
+            )
+        elif isinstance(delta, ToolCallPartDelta):
+            changed = manager.handle_tool_call_delta(
+                vendor_part_id=place,
+                tool_name=delta.tool_name_delta,
+                args=delta.args_delta,
+                tool_call_id=delta.tool_call_id,
+                provider_name=delta.provider_name,
+                provider_details=delta.provider_details,
+            )
+            if changed is not None:
+                yield changed
+        else:  # kinds that come with newer versions: apply them as they are
+            part: Any = manager.get_part_by_vendor_id(place)
+            whole: Any = delta.apply(part)
+            started: Any = manager.handle_part(vendor_part_id=place, part=whole)
+            yield replace(event, index=started.index)
+
+    def _feed(self, index: int, text: str, metadata: dict[str, Any]) -> Events:
+        passage = self._passages[index]
+        passage.metadata.update(metadata)
+        if passage.reader is None and not self._native:
+            passage.reader = self.turn.reader()  # new, or its text goes on after another part
+        yield from self._show(passage, passage.reader.feed(text) if passage.reader else [text])
+        if passage.metadata and passage.place is not None:
+            yield from self._text(passage, "")
+
+    def _decide(self, *, native: bool = False) -> Events:
+        """Another part begins: what is still held is a call or text now; before a native one text."""
+        for passage in self._passages.values():
+            reader, passage.reader = passage.reader, None
+            if reader is not None:
+                yield from self._show(passage, [reader.held] if native else reader.close())
+        if native:
+            self._native = True
+            self._waiting.clear()
+
+    def _ending(self) -> Events:
+        state = getattr(self.inner, "state", None)
+        cut = is_cut(self.finish_reason, state) or self.inner.cancelled
+        for passage in self._passages.values():
+            reader, passage.reader = passage.reader, None
+            if reader is not None:
+                yield from self._show(passage, reader.close(truncated=cut))
+        if not self._parts_manager.get_parts():  # nothing but white space: then that is the answer
+            for passage in self._passages.values():
+                space, passage.space = passage.space, ""
+                yield from self._text(passage, space)
+        yield from self._waiting
+        self._copy_bookkeeping()
+
+    def _show(self, passage: _Passage, items: Iterable[str | ToolCall]) -> Events:
+        for item in items:
+            if isinstance(item, ToolCall):
+                yield self._call(passage, item)
+                continue
+            text, passage.space = passage.space + item, ""
+            if passage.place is None and not text.strip():
+                passage.space = text  # alone it would be taken for the final answer
+            elif text:
+                yield from self._text(passage, text)
+
+    def _text(self, passage: _Passage, text: str) -> Events:
+        metadata, passage.metadata = passage.metadata, {}
+        place = ("text", passage.number)
+        for event in self._parts_manager.handle_text_delta(vendor_part_id=place, content=text, **metadata):
+            if isinstance(event, PartStartEvent):
+                passage.place = event.index
+            if not self.hold_text:
+                yield event
+            elif not (self._recovered or self._native):
+                self._waiting.append(event)
+
+    def _call(self, passage: _Passage, call: ToolCall) -> ModelResponseStreamEvent:
+        self._recovered = True
+        self._waiting.clear()
+        self._numbers += 1
+        passage.number, passage.place = self._numbers, None
+        passage.space, passage.metadata = "", {}
+        return self._parts_manager.handle_tool_call_part(
+            vendor_part_id=("call", self._numbers),
+            tool_name=call.name,
+            args=arguments_as_json(call),
+            tool_call_id=call.id,
+        )
+
+    @property
+    def usage(self) -> RequestUsage:
+        """The inner stream's."""
+        return self.inner.usage
+
+    @property
+    def model_name(self) -> str:
+        """The inner stream's."""
+        return self.inner.model_name
+
+    @property
+    def provider_name(self) -> str | None:
+        """The inner stream's."""
+        return self.inner.provider_name
+
+    @property
+    def provider_url(self) -> str | None:
+        """The inner stream's."""
+        return self.inner.provider_url
+
+    @property
+    def timestamp(self) -> datetime:
+        """The inner stream's."""
+        return self.inner.timestamp
+
+
+def _metadata(part: TextPart | TextPartDelta) -> dict[str, Any]:
+    """What a provider says about a text, as far as the installed version knows it."""
+    found = {name: getattr(part, name, None) for name in ("id", "provider_name", "provider_details")}
+    found["citations"] = getattr(part, "citations", None) or getattr(part, "citations_delta", None)
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,272 @@
+"""PydanticAI: a model around any other that recovers the tool calls written as text.
+
+A request without tools passes through untouched. With tools it is sent as it came, and calls that
+come back in the text are taken out of it (`_pydantic_ai_reply`). Where the server cannot take tools
+at all, the request goes out as text instead (`_pydantic_ai_request`), at once if that is known
+before, else after the server has said so; the refusal comes before the first event, so a stream
+is asked for again just like a whole response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+try:
+    import pydantic_ai  # noqa: F401  # pyright: ignore[reportUnusedImport]
+except ModuleNotFoundError as error:
+    if error.name != "pydantic_ai":
+        raise
+    raise ImportError("this adapter needs PydanticAI: pip install 'toolmend[pydantic-ai]'") from error
+
+from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import KnownModelName, Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.profiles import ModelProfile, merge_profile
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import RunContext
+from pydantic_ai.usage import RequestUsage
+
+from toolmend._errors import ToolmendError
+from toolmend._refusal import Refusals, refuses_tools
+from toolmend._turn import Options
+from toolmend.adapters._pydantic_ai_reply import recovered
+from toolmend.adapters._pydantic_ai_request import Outgoing, RequestArguments
+from toolmend.adapters._pydantic_ai_stream import RecoveredStream
+
+try:
+    from pydantic_ai._unsupported_settings import suppress_warnings as _quietly
+except ImportError:  # not in the first versions, which did not warn either
+    _quietly = nullcontext
+
+if TYPE_CHECKING:
+    from pydantic_ai.models.batch import BatchRequest, BatchResult, EncodedBatchRequest
+
+__all__ = ["FallbackToolModel", "Mode"]
+
+Mode = Literal["auto", "native", "prompt"]
+"""Whether tools go out beside the request, in its text, or as text only where they must."""
+
+
+@dataclass(init=False)
+class FallbackToolModel(WrapperModel):
+    """Makes any model call tools, whatever its server does with them.
+
+    Args:
+        wrapped: the model, or its name.
+        mode: ``"auto"`` sends the tools to the server and recovers the calls that come back as
+            text; when the server answers that it cannot take tools, it asks again with the tools
+            in the prompt, and from then on at once. ``"native"`` never prompts, it only recovers;
+            ``"prompt"`` always prompts.
+        options: the formats; see `Options`.
+        hold_text: what a stream does with text while it is not known whether a call follows.
+            `agent.run_stream` takes the first text for the final answer, so with ``True`` text is
+            shown only when the reply has ended without a call; in a reply with a call it goes into
+            the history, not into the stream.
+        refusals: the memory of servers that cannot take tools. One of its own by default; give
+            wrappers that are made again and again (by a capability, say) one to share.
+
+    Raises:
+        ToolmendError: the mode is unknown; or, on a request and before anything is sent, a tool's
+            schema is broken. What the wrapped model raises passes unchanged.
+
+    A wrapper around a wrapper does no work twice: calls that the inner one recovered are native
+    for the outer one, and what the outer one writes into the prompt holds no tools for the inner.
+    Put instrumentation outside. Around a `FallbackModel` recovering works as well, but wrap its
+    candidates rather than the whole: each then gets tools the way its own server wants them.
+
+    Example:
+        ```python
+        from pydantic_ai import Agent
+        from pydantic_ai.models.ollama import OllamaModel
+        from toolmend.adapters.pydantic_ai import FallbackToolModel
+
+        agent = Agent(FallbackToolModel(OllamaModel("gemma3:4b")), tools=[get_weather])
+        ```
+    """
+
+    # The base class then mends special tokens in the arguments of recovered calls too.
+    _answers_requests_itself: ClassVar[bool] = True
+
+    mode: Mode
+    options: Options | None = field(repr=False)
+    hold_text: bool
+    refusals: Refusals = field(compare=False, repr=False)
+
+    def __init__(
+        self,
+        wrapped: Model | KnownModelName | str,
+        *,
+        mode: Mode = "auto",
+        options: Options | None = None,
+        hold_text: bool = False,
+        refusals: Refusals | None = None,
+    ) -> None:
+        if mode not in ("auto", "native", "prompt"):
+            raise ToolmendError(f"mode {mode!r} is not known; use 'auto', 'native' or 'prompt'")
+        super().__init__(wrapped)
+        self.mode = mode
+        self.options = options
+        self.hold_text = hold_text
+        self.refusals = Refusals() if refusals is None else refusals
+
+    @property
+    def profile(self) -> ModelProfile:
+        """The wrapped model's, but with tools wherever they can be written into the prompt."""
+        profile = self.wrapped.profile
+        if self.mode == "native" or profile.get("supports_tools", True):
+            return profile
+        return merge_profile(profile, ModelProfile(supports_tools=True))
+
+    def prepare_request(
+        self,
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> tuple[ModelSettings | None, ModelRequestParameters]:
+        """What a request means for this model: only to look at, since sending prepares it again."""
+        if self._prompts:
+            # A forced response format would keep the model from calling its other tools, and not
+            # every server has one: what is to come out is offered as a tool.
+            model_request_parameters = model_request_parameters.with_default_output_mode("tool")
+        if self.mode == "native" or self._wrapped_supports_tools:
+            return self.wrapped.prepare_request(model_settings, model_request_parameters)
+        # Not the wrapped model's: it would refuse for the tools that it does not get.
+        return Model.prepare_request(self, model_settings, model_request_parameters)
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Send a request and recover the calls in the response."""
+        outgoing = self._outgoing(messages, model_settings, model_request_parameters)
+        refusal = None
+        if not self._goes_as_text(outgoing):
+            try:
+                response = await self.wrapped.request(*outgoing.native)
+            except (ModelHTTPError, ExceptionGroup) as error:
+                if not self._asks_again(outgoing, error):
+                    raise
+                refusal = error
+            else:
+                return recovered(response, outgoing.turn)
+        response = await self.wrapped.request(*outgoing.as_text())
+        self._remember(refusal)
+        return recovered(response, outgoing.turn)
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Send a request and recover the calls in the response while it arrives."""
+        outgoing = self._outgoing(messages, model_settings, model_request_parameters)
+        async with AsyncExitStack() as stack:
+            inner = refusal = None
+            if not self._goes_as_text(outgoing):
+                opening = self.wrapped.request_stream(*outgoing.native, run_context)
+                try:
+                    inner = await stack.enter_async_context(opening)
+                except (ModelHTTPError, ExceptionGroup) as error:
+                    if not self._asks_again(outgoing, error):
+                        raise
+                    refusal = error
+            params = None if inner is None else inner.model_request_parameters
+            if inner is None:
+                opening = self.wrapped.request_stream(*outgoing.as_text(), run_context)
+                inner = await stack.enter_async_context(opening)
+                self._remember(refusal)
+            if not outgoing.turn.active:
+                yield inner
+                return
+            stream = RecoveredStream(params or outgoing.params, inner, outgoing.turn, self.hold_text)
+            try:
+                yield stream
+            finally:
+                stream.give_up()
+
+    async def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> RequestUsage:
+        """Count the tokens of the request in the form in which it would be sent."""
+        outgoing = self._outgoing(messages, model_settings, model_request_parameters)
+        return await self.wrapped.count_tokens(*self._arguments(outgoing))
+
+    async def batch_encode(self, request: BatchRequest) -> EncodedBatchRequest:
+        """Encode a request in the form in which it would be sent."""
+        return await self.wrapped.batch_encode(self._batched(request)[0])
+
+    def batch_decode(self, result: BatchResult, request: BatchRequest) -> ModelResponse:
+        """Decode a result and recover the calls in it."""
+        sent, outgoing = self._batched(request)
+        return recovered(self.wrapped.batch_decode(result, sent), outgoing.turn)
+
+    @property
+    def _wrapped_supports_tools(self) -> bool:
+        try:
+            return self.wrapped.profile.get("supports_tools", True)
+        except NotImplementedError:  # a `FallbackModel` has no profile of its own
+            return True
+
+    @property
+    def _server(self) -> tuple[str, str]:
+        return self.wrapped.base_url or self.wrapped.system, self.wrapped.model_name
+
+    @property
+    def _prompts(self) -> bool:
+        """Whether it is known already that tools go into the prompt."""
+        if self.mode != "auto":
+            return self.mode == "prompt"
+        return not self._wrapped_supports_tools or self._server in self.refusals
+
+    def _outgoing(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        params: ModelRequestParameters,
+    ) -> Outgoing:
+        native = (messages, settings, params)
+        if params.function_tools or params.output_tools:
+            with _quietly():  # the model that sends the request complains about its settings
+                settings, params = self.prepare_request(settings, params)
+            params = params.with_default_output_mode("tool")  # a `FallbackModel` leaves it open
+        return Outgoing(native, settings, params, self.options)
+
+    def _goes_as_text(self, outgoing: Outgoing) -> bool:
+        return outgoing.rewritable and self._prompts
+
+    def _arguments(self, outgoing: Outgoing) -> RequestArguments:
+        return outgoing.as_text() if self._goes_as_text(outgoing) else outgoing.native
+
+    def _batched(self, request: BatchRequest) -> tuple[BatchRequest, Outgoing]:
+        outgoing = self._outgoing(request.messages, request.model_settings, request.model_request_parameters)
+        messages, settings, params = self._arguments(outgoing)
+        sent = replace(request, messages=messages, model_settings=settings, model_request_parameters=params)
+        return sent, outgoing
+
+    def _asks_again(self, outgoing: Outgoing, error: Exception) -> bool:
+        """Whether the error means that the same request may well be served as text."""
+        return self.mode == "auto" and outgoing.rewritable and any(_refusals_in(error))
+
+    def _remember(self, refusal: Exception | None) -> None:
+        # Not if some candidate of a `FallbackModel` failed for another reason: it may take tools.
+        if refusal is not None and all(_refusals_in(refusal)):
+            self.refusals.add(*self._server)
+
+
+def _refusals_in(error: Exception) -> list[bool]:
+    """For each error, of several if they come as a group: whether a server refuses tools."""
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return [refused for inner in group.exceptions for refused in _refusals_in(inner)]
+    return [isinstance(error, ModelHTTPError) and refuses_tools(error.status_code, error.body)]
