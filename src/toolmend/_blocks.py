@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import regex
-
 __all__ = ["LEFTOVER", "LINE", "Block", "Body", "NotHere"]
 
 LINE = r"(?<![^\n])[ \t]{0,32}"
@@ -25,7 +23,7 @@ LEFTOVER = r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|<e
 """Chat tokens that servers leave at the end of a reply."""
 
 
-class NotHere(Exception):  # noqa: N818 - a verdict, not an error
+class NotHere(Exception):
     """The region is not what its opener promised.
 
     Attributes:

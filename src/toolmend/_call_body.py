@@ -14,10 +14,8 @@ __all__ = ["CallBody"]
 
 _PREFIXES = frozenset({"r", "b", "f", "u", "rb", "br", "rf", "fr"})
 # a quote is told from a triple one by positive lookahead, so that half a triple quote waits for its rest
-_OUTSIDE = regex.compile(
-    r"""(?P<bracket>[()\[\]{}])|(?P<quote>'''|\"\"\"|'(?='?[^'])|"(?="?[^"]))|(?P<word>\w++)"""
-)
-_INSIDE = {
+_OUTSIDE = regex.compile(r"""(?P<bracket>[()\[\]{}])|(?P<quote>'''|\"\"\"|'(?='?[^'])|"(?="?[^"]))|(?P<word>\w++)""")
+_INSIDE: dict[str, regex.Pattern[str]] = {
     quote: regex.compile(rf"(?s:\\.)|(?P<quote>{quote})") for quote in ("'", '"', "'''", '"""')
 }
 
@@ -47,11 +45,11 @@ class CallBody:
         self._last = last
         self._never = never
         self._depth = sum(opener.count(bracket) for bracket in "([{")
-        self._quote = ""
-        self._word = ""  # the word just read, or its first characters
-        self._word_end = -1
-        self._carry = ""
-        self._at = 0  # offset of the first character of the piece in hand
+        self._quote: str = ""
+        self._word: str = ""  # the word just read, or its first characters
+        self._word_end: int = -1
+        self._carry: str = ""
+        self._at: int = 0  # offset of the first character of the piece in hand
         self._call_end: int | None = None
 
     def feed(self, text: str) -> int | None:
@@ -95,9 +93,8 @@ class CallBody:
 
     def _read_call(self, text: str, position: int) -> int:
         """Step over one token; return where to go on."""
-        token = (_INSIDE[self._quote] if self._quote else _OUTSIDE).search(
-            text, position, partial=True
-        )
+        tokens = _INSIDE[self._quote] if self._quote else _OUTSIDE
+        token = tokens.search(text, position, partial=True)
         if token is None or token.partial:
             self._carry = text[token.start() :] if token else ""
             return len(text)

@@ -22,6 +22,7 @@ __all__ = ["allows", "fit"]
 
 _MAX_DEPTH = 32  # schemas that refer to themselves end here
 _TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+_TEXTUAL = frozenset({"string", "null"})
 _ALIASES = {
     "str": "string", "text": "string", "int": "integer", "float": "number", "double": "number", "bool": "boolean",
     "list": "array", "dict": "object", "none": "null",
@@ -60,9 +61,7 @@ def allows(kind: str, schema: object, root: Schema) -> bool:
     return not kinds or kind in kinds or (kind == "integer" and "number" in kinds)
 
 
-def _fit(
-    value: Any, schema: object, root: Schema, path: str, report: list[str], *, textual: bool
-) -> Any:
+def _fit(value: Any, schema: object, root: Schema, path: str, report: list[str], *, textual: bool) -> Any:
     kinds = _kinds(schema, root)
     if isinstance(value, str) and kinds:
         fitted = _from_text(value, kinds, schema, root)
@@ -71,9 +70,7 @@ def _fit(
                 report.append(f"{path}: string > {_kind(fitted)}")
             value = fitted
         elif "string" not in kinds and value not in _members(schema, root):
-            report.append(
-                f"{path}: {_short(value)} is no {' or '.join(sorted(kinds))}, kept as written"
-            )
+            report.append(f"{path}: {_short(value)} is no {' or '.join(sorted(kinds))}, kept as written")
     elif kinds and not _admits(_kind(value), kinds):
         return _from_value(value, kinds, path, report)
     if isinstance(value, dict):
@@ -81,24 +78,19 @@ def _fit(
     if isinstance(value, list):
         items = _keyword("items", schema, root)
         if isinstance(items, Mapping):
-            return [
-                _fit(item, cast("Schema", items), root, f"{path}[{n}]", report, textual=False)
-                for n, item in enumerate(cast("list[Any]", value))
-            ]
-    return value
+            each = cast("Schema", items)
+            elements = cast("list[Any]", value)
+            return [_fit(e, each, root, f"{path}[{n}]", report, textual=False) for n, e in enumerate(elements)]
+    return value  # pyright: ignore[reportUnknownVariableType] - any JSON value
 
 
-def _fit_members(
-    value: dict[str, Any], schema: object, root: Schema, path: str, report: list[str]
-) -> dict[str, Any]:
+def _fit_members(value: dict[str, Any], schema: object, root: Schema, path: str, report: list[str]) -> dict[str, Any]:
     properties = _keyword("properties", schema, root)
     if not isinstance(properties, Mapping):
         return value
     declared = cast("Mapping[str, object]", properties)
     return {
-        key: _fit(item, declared[key], root, f"{path}.{key}", report, textual=False)
-        if key in declared
-        else item
+        key: _fit(item, declared[key], root, f"{path}.{key}", report, textual=False) if key in declared else item
         for key, item in value.items()
     }
 
@@ -121,26 +113,17 @@ def _from_text(text: str, kinds: frozenset[str], schema: object, root: Schema) -
     value = _literal(text)
     if value is _NOTHING:
         return text
-    if (
-        isinstance(value, float)
-        and value.is_integer()
-        and "integer" in kinds
-        and "number" not in kinds
-    ):
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds and "number" not in kinds:
         return int(value)
     return value if _admits(_kind(value), kinds) else text
 
 
 def _from_value(value: Any, kinds: frozenset[str], path: str, report: list[str]) -> Any:
     """A JSON value of the wrong type: only changes that lose nothing are made."""
-    if kinds == {"integer"} and isinstance(value, float) and value.is_integer():
+    if "integer" in kinds and "number" not in kinds and isinstance(value, float) and value.is_integer():
         report.append(f"{path}: {value} > {int(value)}")
         return int(value)
-    if (
-        kinds <= {"string", "null"}
-        and isinstance(value, (int, float))
-        and not isinstance(value, bool)
-    ):
+    if "string" in kinds and kinds <= _TEXTUAL and isinstance(value, (int, float)) and not isinstance(value, bool):
         report.append(f"{path}: {_kind(value)} > string")
         return json.dumps(value)
     report.append(f"{path}: {_short(value)} is no {' or '.join(sorted(kinds))}, kept as written")
@@ -192,13 +175,11 @@ def _kinds(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
     for union in ("anyOf", "oneOf"):
         branches = schema.get(union)
         if isinstance(branches, Sequence):
-            sets = [
-                _kinds(branch, root, depth + 1) for branch in cast("Sequence[object]", branches)
-            ]
-            return frozenset().union(*sets) if all(sets) else frozenset()
+            sets = [_kinds(branch, root, depth + 1) for branch in cast("Sequence[object]", branches)]
+            return frozenset[str]().union(*sets) if all(sets) else frozenset()
     if isinstance(schema.get("allOf"), Sequence):
         sets = [kinds for part in schema["allOf"] if (kinds := _kinds(part, root, depth + 1))]
-        return frozenset.intersection(*sets) if sets else frozenset()
+        return sets[0].intersection(*sets) if sets else frozenset()
     if "properties" in schema:
         return frozenset({"object"})
     return frozenset({"array"}) if "items" in schema else frozenset()

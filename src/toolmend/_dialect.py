@@ -75,9 +75,7 @@ class Dialect:
 
     def render_tools(self, tools: Sequence[ToolSpec]) -> str:
         """Offer tools in the system text and say how to call them, in this format."""
-        offers = "\n".join(
-            json.dumps(tool.to_openai()["function"], ensure_ascii=False) for tool in tools
-        )
+        offers = "\n".join(json.dumps(tool.to_openai()["function"], ensure_ascii=False) for tool in tools)
         example = self.render_calls([ToolCall(name="tool_name", arguments={"argument": "value"})])
         return (
             "You can call tools. These are the tools, each with the JSON Schema of its parameters:\n\n"

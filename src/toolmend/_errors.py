@@ -16,7 +16,7 @@ class ToolmendError(Exception):
     """A mistake of the calling program; the message says what to change."""
 
 
-class UnknownDialect(ToolmendError, LookupError):  # noqa: N818 - named for what it is, like h11's
+class UnknownDialect(ToolmendError, LookupError):
     """A dialect name that is not in the table; the message names the nearest ones."""
 
 

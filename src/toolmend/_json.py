@@ -11,23 +11,18 @@ meaning and allows tuples.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
-import regex
+__all__ = ["NotJSON", "Reader", "past", "read_value", "read_values"]
 
-__all__ = ["NotJSON", "Reader", "read_value", "read_values"]
+_MAX_DEPTH = 100  # nesting beyond this is no tool call; the bound keeps the reader off the recursion limit
 
-_MAX_DEPTH = (
-    100  # nesting beyond this is no tool call; the bound keeps the reader off the recursion limit
-)
-
-_SPACE = regex.compile(r"(?:\s++|//[^\n]*+|/\*(?s:.*?)\*/|\#[^\n]*+)*+")
-_PLAIN = regex.compile(r"\s*+")
-_NUMBER = regex.compile(r"-?+(?:0|[1-9][0-9]*+)(\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![\w.])")
-_LOOSE_NUMBER = regex.compile(
-    r"[+-]?+[0-9][0-9_]*+(?:\.[0-9_]*+)?(?:[eE][+-]?[0-9]++)?(?![\w.])|[+-]?+\.[0-9]++(?![\w.])"
-)
-_WORD = regex.compile(r"[A-Za-z_$][\w$-]*+")
+_SPACE = re.compile(r"(?:\s++|//[^\n]*+|/\*(?s:.*?)\*/|\#[^\n]*+)*+")
+_PLAIN = re.compile(r"\s*+")
+_NUMBER = re.compile(r"-?+(?:0|[1-9][0-9]*+)(\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![\w.])")
+_LOOSE_NUMBER = re.compile(r"[+-]?+[0-9][0-9_]*+(?:\.[0-9_]*+)?(?:[eE][+-]?[0-9]++)?(?![\w.])|[+-]?+\.[0-9]++(?![\w.])")
+_WORD = re.compile(r"[A-Za-z_$][\w$-]*+")
 _LITERALS = {"true": True, "false": False, "null": None}
 _PYTHON = {"True": True, "False": False, "None": None}
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -45,14 +40,19 @@ _PYTHON_ESCAPES = {
     "0": "\0",
     "\n": "",
 }
-_NEEDLESS = frozenset(
-    "'_$`&%#~@"
-)  # escaped by habit from Markdown, LaTeX or shells: the backslash means nothing
-_RUN = {quote: regex.compile(rf"[^\\{quote}]++") for quote in "\"'"}
-_HEX = regex.compile(r"u([0-9a-fA-F]{4})")
-_PYTHON_HEX = regex.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})")
-_CONTROL = regex.compile(r"[\x00-\x1f]")
-_PREFIX = regex.compile(r"(?i:r|u|f|b|rb|br|fr|rf)(?=[\"'])")
+_NEEDLESS = frozenset("'_$`&%#~@")  # escaped by habit from Markdown, LaTeX or shells: the backslash means nothing
+_RUN = {quote: re.compile(rf"[^\\{quote}]++") for quote in "\"'"}
+_HEX = re.compile(r"u([0-9a-fA-F]{4})")
+_PYTHON_HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})")
+_LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_PREFIX = re.compile(r"(?i:r|u|f|b|rb|br|fr|rf)(?=[\"'])")
+
+
+def past(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """The index behind a match of `pattern` at `at`; `at` itself where there is none."""
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 class NotJSON(ValueError):
@@ -101,7 +101,7 @@ class Reader:
 
     def __init__(self, text: str, at: int = 0, *, python: bool = False) -> None:
         self.text = text
-        self.at = at
+        self.at: int = at
         self.python = python
         self._repairs: dict[str, None] = {}
 
@@ -138,9 +138,9 @@ class Reader:
     def skip(self, also: str = "") -> None:
         """Skip white space, comments and the characters of `also`."""
         while True:
-            end = _PLAIN.match(self.text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
+            end = past(_PLAIN, self.text, self.at)
             if not self.python:
-                commented = _SPACE.match(self.text, end).end()  # pyright: ignore[reportOptionalMemberAccess]
+                commented = past(_SPACE, self.text, end)
                 if commented > end:
                     self.mend("dropped a comment")
                 end = commented
@@ -190,9 +190,7 @@ class Reader:
             return word.group()
         if not self.python:
             self._fail("a key")
-        key = self.value(
-            depth + 1
-        )  # a Python dict may have numbers as keys; JSON writes them as text
+        key = self.value(depth + 1)  # a Python dict may have numbers as keys; JSON writes them as text
         if isinstance(key, bool) or not isinstance(key, (int, float)):
             self._fail("a key")
         return str(key)
@@ -274,7 +272,7 @@ class Reader:
     def _character(self, code: int) -> str:
         """The character of a code, joining the two halves of a surrogate pair."""
         if 0xD800 <= code < 0xDC00 and not self.python:
-            low = regex.match(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})", self.text, pos=self.at)
+            low = _LOW_SURROGATE.match(self.text, self.at)
             if low:
                 self.at = low.end()
                 return chr(0x10000 + ((code - 0xD800) << 10) + (int(low[1], 16) - 0xDC00))
@@ -305,9 +303,7 @@ class Reader:
         number = _NUMBER.match(self.text, self.at)
         if number:
             self.at = number.end()
-            return self._number(
-                number.group(), whole=not number[1] and "e" not in number.group().lower()
-            )
+            return self._number(number.group(), whole=not number[1] and "e" not in number.group().lower())
         loose = _LOOSE_NUMBER.match(self.text, self.at)
         if loose:
             self.at = loose.end()
@@ -326,7 +322,7 @@ class Reader:
             if not self.python:
                 self.mend(f"read {word.group()} as JSON")
             return _PYTHON[word.group()]
-        self._fail("a value")
+        return self._fail("a value")
 
     def _number(self, digits: str, *, whole: bool) -> int | float:
         try:

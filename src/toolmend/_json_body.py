@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import lru_cache
+
 import regex
 
 from toolmend._blocks import LEFTOVER, NotHere
@@ -106,9 +107,7 @@ class JsonBody:
         only: nothing but values may stand before the closer; otherwise other text ends the region early.
     """
 
-    def __init__(
-        self, opener: str, closer: str = _NONE, head: CallHead | None = None, *, only: bool = False
-    ) -> None:
+    def __init__(self, opener: str, closer: str = _NONE, head: CallHead | None = None, *, only: bool = False) -> None:
         self.whole = False
         self._skip = len(opener) - 1
         self._closer = closer

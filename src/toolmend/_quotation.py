@@ -7,9 +7,8 @@ region, the model had left it without saying so, and the call was real.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-
-import regex
 
 from toolmend._blocks import LINE
 from toolmend._events import Event, ReasoningDelta, TextDelta
@@ -28,11 +27,11 @@ _CLOSERS = {
     "[THINK]": r"\[/THINK\]",
     "<reasoning>": "</reasoning>",
 }
-_EXAMPLE = regex.compile(
+_EXAMPLE = re.compile(
     r"\b(?:examples?|e\.g|for\sinstance|would\slook|looks?\slike|such\sas|hypothetical|not\scall|don['’]t\scall)\b",
-    regex.IGNORECASE,
+    re.IGNORECASE,
 )
-_SENTENCE_END = regex.compile(r"[.!?]\s")
+_SENTENCE_END = re.compile(r"[.!?]\s")
 
 
 @dataclass(slots=True)
@@ -60,11 +59,7 @@ class Quotation:
 
     def delta(self, raw: str, *, tag: bool = False) -> Event:
         """Text inside the region, or one of its tags."""
-        return (
-            ReasoningDelta("" if tag else raw, raw)
-            if self.kind == "reasoning"
-            else TextDelta(raw, raw)
-        )
+        return ReasoningDelta("" if tag else raw, raw) if self.kind == "reasoning" else TextDelta(raw, raw)
 
     def settle(self, *, quoted: bool) -> list[Event]:
         """The events held in suspense: as plain content if they were quoted, else as they are."""

@@ -9,14 +9,13 @@ are.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-import regex
-
 __all__ = ["Refusals", "message_of", "refuses_tools"]
 
-_REFUSALS = regex.compile(
+_REFUSALS = re.compile(
     r"""
       does\ not\ support\ tools                                   # Ollama: the model's template has no tools
     | "auto"\ tool\ choice\ requires                              # vLLM without a parser
@@ -29,7 +28,7 @@ _REFUSALS = regex.compile(
     | error\ rendering\ prompt\ with\ jinja                       # LM Studio
     | unable\ to\ generate\ parser\ for\ this\ template           # llama.cpp on a template that raises
     """,
-    regex.IGNORECASE | regex.VERBOSE,
+    re.IGNORECASE | re.VERBOSE,
 )
 _STATUSES = frozenset({400, 404, 422, 500, 501})
 
@@ -52,14 +51,12 @@ def message_of(body: object) -> str:
                 decoded = json.loads(body)
             except (ValueError, RecursionError):
                 return body
-            if not isinstance(decoded, (Mapping, str)):
+            if not isinstance(decoded, (dict, str)):
                 return body
-            body = cast("object", decoded)
+            body = cast("dict[str, Any] | str", decoded)
         elif isinstance(body, Mapping):
             fields = cast("Mapping[str, Any]", body)
-            inner = next(
-                (fields[key] for key in ("error", "message", "detail") if fields.get(key)), None
-            )
+            inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
             if inner is None:
                 break
             body = inner

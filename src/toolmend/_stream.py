@@ -36,15 +36,12 @@ from toolmend.parsers import DIALECTS
 __all__ = ["StreamParser", "parse"]
 
 _LEAD = 256  # how much of the text before a region is known to whoever judges it
-_MISSES = (
-    32  # how many regions may run to the end of the reply in vain before the rest is taken as text
-)
+_MISSES = 32  # how many regions may run to the end of the reply in vain before the rest is taken as text
+_SLICE = 4096  # how much text is read at a time
 _PIECES = 512  # how many small pieces of a region are kept apart before they are joined
 
 
-def parse(
-    text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] = DIALECTS
-) -> Reply:
+def parse(text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] = DIALECTS) -> Reply:
     """Take a whole reply apart.
 
     Args:
@@ -88,7 +85,6 @@ class StreamParser:
         self._echoes = tuple(echoes)
         self._events: list[Event] = []
         self._closed = False
-        self._truncated = False
         self._text = ""  # some text already given out, for context, then what is held back
         self._at = 0  # where in it that begins
         self._open: _OpenBlock | None = None
@@ -116,8 +112,9 @@ class StreamParser:
         if self._closed:
             return []
         self._closed = True
-        self._truncated = truncated
-        self._run("")
+        while self._open:
+            self._run(self._close_block(self._open, truncated=truncated))
+        self._release(len(self._text))
         if self._quotation:
             self._events.extend(self._quotation.settle(quoted=truncated))
         return self._told()
@@ -134,29 +131,38 @@ class StreamParser:
             )
         )
 
-    def _run(self, text: str | None) -> None:
-        while text is not None:
-            text = self._read_block(self._open, text) if self._open else self._scan(text)
+    def _run(self, text: str) -> None:
+        """Read text in slices: what a region leaves over is copied, which must not mean all that follows."""
+        pending = [(text, 0)]
+        while pending:
+            text, at = pending.pop()
+            if at + _SLICE < len(text):
+                pending.append((text, at + _SLICE))
+            piece = text[at : at + _SLICE]
+            rest = self._read_block(self._open, piece) if self._open else self._scan(piece)
+            if rest:
+                pending.append((rest, 0))
 
-    def _scan(self, text: str) -> str | None:
-        """Search for openers; return the text of a region that opened, or `None` when all is read."""
+    def _scan(self, text: str) -> str:
+        """Search for openers; return the text of a region that opened, or nothing when all is read."""
         self._text += text
         while True:
             openers = self._openers
             if openers is None or self._misses > _MISSES:
                 self._release(len(self._text))
-                return None
+                self._trim()
+                return ""
             pattern = openers.inside(self._quotation.closer) if self._quotation else openers.outside
             found = pattern.search(self._text, self._at, partial=True)
             if found is None or found.partial:
-                self._release(len(self._text) if found is None or self._closed else found.start())
+                self._release(found.start() if found else len(self._text))
                 self._trim()
-                return None
+                return ""
             opened = self._opener(openers, found)
             if opened:
                 return opened
 
-    def _opener(self, openers: _Openers, found: regex.Match[str]) -> str | None:
+    def _opener(self, openers: _Openers, found: regex.Match[str]) -> str:
         """Act on an opener; return the region's text if a block opened."""
         start, opener, group = found.start(), found.group(), found.lastgroup or ""
         self._release(start)
@@ -176,11 +182,11 @@ class StreamParser:
                 body = None
             if body is None:
                 self._refute(block, opener, 1)
-                return None
+                return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = _OpenBlock(dialect, block, body, opener, lead)
             return region
-        return None
+        return ""
 
     def _begin_quotation(self, opener: str) -> None:
         self._quotation = Quotation.opened_by(opener)
@@ -196,33 +202,40 @@ class StreamParser:
     def _refute(self, block: Block, opener: str, text: int) -> None:
         """What opened is no call: a fence is code then, anything else goes on as text."""
         if block.kind == "fence" and not self._quotation:
-            self._begin_quotation(
-                opener[: opener.index("\n", len(opener) - len(opener.lstrip())) + 1]
-            )
+            self._begin_quotation(opener[: opener.index("\n", len(opener) - len(opener.lstrip())) + 1])
         else:
             self._release(self._at + text)
 
-    def _read_block(self, opened: _OpenBlock, text: str) -> str | None:
+    def _read_block(self, opened: _OpenBlock, text: str) -> str:
         """Feed the open block; return what is left of the text once the region has ended."""
         opened.add(text)
-        whole = True
         try:
             end = opened.body.feed(text)
-            if end is None:
-                if not self._closed:
-                    return None
-                self._misses += 1
-                end = opened.body.close()
-                whole = opened.body.whole or not self._truncated
         except NotHere as verdict:
-            region, self._open = opened.text, None
-            self._text += region
-            self._refute(opened.block, opened.opener, verdict.text)
-            rest, self._text = self._text[self._at :], self._text[: self._at]
-            return rest
+            return self._abandon(opened, verdict.text)
+        return "" if end is None else self._end_block(opened, end)
+
+    def _close_block(self, opened: _OpenBlock, *, truncated: bool) -> str:
+        """End the open block with the reply; return what is left of the text."""
+        self._misses += 1
+        try:
+            end = opened.body.close()
+        except NotHere as verdict:
+            return self._abandon(opened, verdict.text)
+        return self._end_block(opened, end, whole=opened.body.whole or not truncated)
+
+    def _end_block(self, opened: _OpenBlock, end: int, *, whole: bool = True) -> str:
         region, self._open = opened.text, None
         self._judge(opened, region[:end], whole=whole)
         return region[end:]
+
+    def _abandon(self, opened: _OpenBlock, text: int) -> str:
+        region, self._open = opened.text, None
+        self._text += region
+        self._refute(opened.block, opened.opener, text)
+        rest, self._text = self._text[self._at :], self._text[: self._at]
+        self._trim()
+        return rest
 
     def _judge(self, opened: _OpenBlock, raw: str, *, whole: bool) -> None:
         """Tell what a finished region is."""
@@ -251,9 +264,7 @@ class StreamParser:
         self._text += raw
         meant = opened.block.kind == "marked" or any(error.meant for error in refused)
         self._tell(
-            ToolCallFailed(name, raw, "; ".join(map(str, refused)) or "no call in it")
-            if meant
-            else TextDelta(raw, raw)
+            ToolCallFailed(name, raw, "; ".join(map(str, refused)) or "no call in it") if meant else TextDelta(raw, raw)
         )
         self._at = len(self._text)
         self._trim()
@@ -280,9 +291,7 @@ class StreamParser:
             self._after_call = True
         elif event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
             self._after_call = False
-        target = (
-            self._events if quotation is None or quotation.suspense is None else quotation.suspense
-        )
+        target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
         target.append(event)
 
     def _told(self) -> list[Event]:
@@ -291,13 +300,9 @@ class StreamParser:
         pending, self._events = self._events, []
         for kind, group in groupby(pending, key=type):
             if kind in (TextDelta, ReasoningDelta):
-                deltas = [
-                    event for event in group if isinstance(event, (TextDelta, ReasoningDelta))
-                ]
+                deltas = [event for event in group if isinstance(event, (TextDelta, ReasoningDelta))]
                 text, raw = "".join(d.text for d in deltas), "".join(d.raw for d in deltas)
-                told.append(
-                    TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw)
-                )
+                told.append(TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw))
             else:
                 told.extend(group)
         return told
@@ -348,10 +353,6 @@ _compiled = lru_cache(maxsize=256)(regex.compile)
 def _openers(dialects: tuple[Dialect, ...], tools: Toolbox) -> _Openers:
     blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
     groups = [f"(?P<b{n}>{block.opener})" for n, (_, block) in enumerate(blocks)]
-    marked = "|".join(
-        group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked"
-    )
-    outside = "|".join(
-        (*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})")
-    )
+    marked = "|".join(group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked")
+    outside = "|".join((*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})"))
     return _Openers(regex.compile(outside), marked or "(?!)", blocks)

@@ -85,6 +85,4 @@ class Toolbox:
         if tool is None:
             raise NotACall(f"no tool {written.name!r} is offered")
         arguments, report = fit(written.arguments, tool, textual=written.textual)
-        return ToolCall(
-            name=tool.name, arguments=arguments, id=written.id, repairs=(*written.repairs, *report)
-        )
+        return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=(*written.repairs, *report))

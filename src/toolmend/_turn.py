@@ -87,9 +87,9 @@ class Turn:
         text = self._prompt.render_tools(self.callable)
         if self.tool_choice == "auto":
             return text
-        if self.tool_choice == "required" or len(self.callable) > 1:
-            return f"{text}\n\nYou must call at least one tool now; do not answer without a call."
-        return f"{text}\n\nYou must call the tool {self.callable[0].name!r} now; do not answer without that call."
+        names = [tool.name for tool in self.callable]
+        which = "at least one tool" if len(names) > 1 else f"the tool {names[0]!r}"
+        return f"{text}\n\nYou must call {which} now; do not answer without a call."
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Calls of an earlier turn as the text the model would have written."""
@@ -140,9 +140,7 @@ class Turn:
         offered = {tool.name: tool for tool in self.tools}
         for name in choice:
             if name not in offered:
-                raise ToolmendError(
-                    f"tool_choice names {name!r}, but the tools offered are {sorted(offered)}"
-                )
+                raise ToolmendError(f"tool_choice names {name!r}, but the tools offered are {sorted(offered)}")
         return tuple(tool for tool in self.tools if tool.name in choice)
 
 
@@ -205,9 +203,7 @@ class Reader:
                 case ReasoningDelta() | ToolCallFailed():
                     self._text(event.raw, items)
                 case ToolCallParsed():
-                    items.extend(
-                        replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls
-                    )
+                    items.extend(replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls)
                     self._space.clear()
                     self._after_call = True
         return items

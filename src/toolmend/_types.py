@@ -57,9 +57,7 @@ class ToolSpec:
         if isinstance(tool, ToolSpec):
             return tool
         if not isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers
-            raise ToolmendError(
-                f"a tool must be a ToolSpec or an OpenAI tool dict, got {type(tool).__name__}"
-            )
+            raise ToolmendError(f"a tool must be a ToolSpec or an OpenAI tool dict, not {type(tool).__name__}")
         function: Any = tool.get("function", tool)
         if not isinstance(function, Mapping) or "name" not in function:
             raise ToolmendError(
@@ -147,21 +145,22 @@ def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
     return specs
 
 
-def _schema_problem(schema: object) -> str | None:
-    if not isinstance(schema, Mapping):
-        return f"its schema is {_short(schema)}, not an object"
-    schema = cast("Schema", schema)
-    kind = schema.get("type", "object")
+def _schema_problem(parameters: object) -> str | None:
+    if not isinstance(parameters, Mapping):
+        return f"its schema is {_short(parameters)}, not an object"
+    schema = cast("Schema", parameters)
+    kind: object = schema.get("type", "object")
     if kind != "object":
         return f"its schema has type {_short(kind)}"
-    if not isinstance(schema.get("properties") or {}, Mapping):
+    properties: object = schema.get("properties") or {}
+    if not isinstance(properties, Mapping):
         return "`properties` is not an object"
-    required = schema.get("required") or []
+    required: object = schema.get("required") or []
     if not isinstance(required, (list, tuple)) or not all(
         isinstance(key, str) for key in cast("list[object]", required)
     ):
         return "`required` is not a list of names"
-    for key, value in (schema.get("properties") or {}).items():
+    for key, value in cast("Mapping[str, object]", properties).items():
         if not isinstance(value, (Mapping, bool)):
             return f"the schema of argument {key!r} is {_short(value)}, not an object"
     return _reference_problem(schema)
@@ -188,7 +187,7 @@ def _reference_problem(schema: Schema) -> str | None:
 
 
 def resolve(reference: str, root: Schema) -> object:
-    """What a local `$ref` such as ``#/$defs/City`` points to; `None` where it leads nowhere, `{}` if it is not local."""
+    """What a `$ref` such as ``#/$defs/City`` points to; `None` if it leads nowhere, `{}` if it is not local."""
     if not reference.startswith("#"):
         return {}
     node: object = root
@@ -198,9 +197,7 @@ def resolve(reference: str, root: Schema) -> object:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(node, Mapping):
             node = cast("Schema", node).get(key)
-        elif (
-            isinstance(node, list) and key.isdigit() and int(key) < len(cast("list[object]", node))
-        ):
+        elif isinstance(node, list) and key.isdigit() and int(key) < len(cast("list[object]", node)):
             node = cast("list[object]", node)[int(key)]
         else:
             return None

@@ -42,11 +42,7 @@ def json_calls(text: str, *, alone: bool = True) -> list[Written]:
 
 def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Written]:
     if isinstance(value, list):
-        found = [
-            written
-            for item in cast("list[object]", value)
-            for written in _calls(item, repairs, alone=alone)
-        ]
+        found = [written for item in cast("list[object]", value) for written in _calls(item, repairs, alone=alone)]
         if not found:
             raise NotACall("an empty list", meant=False)
         return found
@@ -61,9 +57,7 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
     return [_call(fields, repairs, alone=alone, call_id=fields.get("id"))]
 
 
-def _call(
-    fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object
-) -> Written:
+def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object) -> Written:
     name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
     if not name:
         raise NotACall("an object without a tool's name", meant=False)

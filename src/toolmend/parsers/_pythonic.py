@@ -7,26 +7,22 @@ separators is the value, verbatim: models leave out quotes. Positional values bi
 from __future__ import annotations
 
 import keyword
-from collections.abc import Sequence
+import re
 from typing import Any
-
-import regex
 
 from toolmend._coerce import allows
 from toolmend._errors import RenderError
-from toolmend._json import NotJSON, Reader
+from toolmend._json import NotJSON, Reader, past
 from toolmend._toolbox import NotACall, Toolbox, Written
-from toolmend._types import ToolCall, ToolSpec
+from toolmend._types import Schema, ToolCall, ToolSpec
 
 __all__ = ["read_calls", "render_call"]
 
-_NAME = regex.compile(r"[A-Za-z_][\w.-]*+\s*+\(")
-_KEYWORD = regex.compile(r"([A-Za-z_]\w*+)\s*+=(?!=)\s*+")
-_SEPARATORS = regex.compile(r"[\s,;]*+")
-_AND = regex.compile(r"[\s,;]*+(?:and\s++|then\s++)*+")
-_TOKEN = regex.compile(
-    r"""(?P<string>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<open>[(\[{])|(?P<close>[)\]}])|,"""
-)
+_NAME = re.compile(r"[A-Za-z_][\w.-]*+\s*+\(")
+_KEYWORD = re.compile(r"([A-Za-z_]\w*+)\s*+=(?!=)\s*+")
+_SEPARATORS = re.compile(r"[\s,;]*+")
+_AND = re.compile(r"[\s,;]*+(?:and\s++|then\s++)*+")
+_TOKEN = re.compile(r"""(?P<string>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<open>[(\[{])|(?P<close>[)\]}])|,""")
 
 
 def read_calls(text: str, tools: Toolbox) -> list[Written]:
@@ -39,7 +35,7 @@ def read_calls(text: str, tools: Toolbox) -> list[Written]:
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
     found: list[Written] = []
-    at = _AND.match(text).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
+    at = past(_AND, text, 0)
     while at < len(text):
         name = _NAME.match(text, at)
         if not name:
@@ -49,10 +45,8 @@ def read_calls(text: str, tools: Toolbox) -> list[Written]:
             arguments = reader.read()
         except NotJSON as error:
             raise NotACall(f"an argument is not readable: {error}") from error
-        found.append(
-            Written(name=name.group()[:-1].rstrip(), arguments=arguments, repairs=reader.repairs)
-        )
-        at = _AND.match(text, reader.at).end()  # pyright: ignore[reportOptionalMemberAccess]
+        found.append(Written(name=name.group()[:-1].rstrip(), arguments=arguments, repairs=reader.repairs))
+        at = past(_AND, text, reader.at)
     return found
 
 
@@ -64,9 +58,7 @@ def render_call(call: ToolCall) -> str:
     """
     for name in (*call.name.split("."), *call.arguments):
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise RenderError(
-                f"{name!r} in a call of {call.name!r} is no Python name; choose a JSON format"
-            )
+            raise RenderError(f"{name!r} in a call of {call.name!r} is no Python name; choose a JSON format")
     return f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
 
 
@@ -87,7 +79,7 @@ class _Arguments:
     def read(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while True:
-            self.at = _SEPARATORS.match(self._text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess]
+            self.at = past(_SEPARATORS, self._text, self.at)
             if self._text.startswith(")", self.at):
                 self.at += 1
                 return found
@@ -110,7 +102,7 @@ class _Arguments:
     def _value(self, key: str) -> Any:
         start = self._reader.at = self.at
         schema = self._tool.properties.get(key) if self._tool else None
-        root = self._tool.parameters if self._tool else {}
+        root: Schema = self._tool.parameters if self._tool else {}
         textual = self._tool is not None and schema is not None and allows("string", schema, root)
         try:
             value = self._reader.value()
@@ -136,16 +128,13 @@ class _Arguments:
                 depth += 1
             elif token["close"]:
                 depth -= 1
-                if depth < 0:
-                    break
-            elif (
-                not token["string"]
-                and depth == 0
-                and _KEYWORD.match(self._text, _SEPARATORS.match(self._text, token.end()).end())
-            ):  # pyright: ignore[reportOptionalMemberAccess]
-                break
-        else:
-            raise NotJSON(f"the value of {key} does not end")
-        self.at = token.start()
-        self._repairs.append(f"{key}: took text without quotes")
-        return self._text[start : self.at].strip()
+            ended = depth < 0 or (token.group() == "," and depth == 0 and self._names(token.end()))
+            if ended:
+                self.at = token.start()
+                self._repairs.append(f"{key}: took text without quotes")
+                return self._text[start : self.at].strip()
+        raise NotJSON(f"the value of {key} does not end")
+
+    def _names(self, at: int) -> bool:
+        """Whether another named argument follows."""
+        return _KEYWORD.match(self._text, past(_SEPARATORS, self._text, at)) is not None

@@ -6,9 +6,8 @@ a declared one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-
-import regex
 
 from toolmend._blocks import LINE, Block
 from toolmend._dialect import Dialect, Region
@@ -20,7 +19,7 @@ from toolmend.parsers._bodies import call_object, json_calls
 __all__ = ["FencedJson"]
 
 _INFO = r"(?i:json[c5]?|tool_calls?|tool|tool_code|function_calls?)?"
-_BODY = regex.compile(r"[^\n]*\n(?P<body>.*?)`*\s*", regex.DOTALL)
+_BODY = re.compile(r"[^\n]*\n(?P<body>.*?)`*\s*", re.DOTALL)
 
 
 def _body(opener: str, tools: Toolbox) -> JsonBody:

@@ -6,9 +6,8 @@ too, so the name must be a declared one and the arguments must be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-
-import regex
 
 from toolmend._blocks import LINE, Block
 from toolmend._dialect import Dialect, Region
@@ -20,7 +19,7 @@ from toolmend.parsers._bodies import call_object, json_calls
 __all__ = ["Json"]
 
 _LABEL = r"(?i:\b(?:tool|function)[ _-]?calls?|\bcall|\baction)[ \t]{0,4}:\s{0,8}"
-_START = regex.compile(r"[{\[]")
+_START = re.compile(r"[{\[]")
 
 
 class Json(Dialect):

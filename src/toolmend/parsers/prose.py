@@ -37,9 +37,7 @@ _CONSIDERS = regex.compile(
 def _rest_of_sentence(names: str) -> regex.Pattern[str]:
     """Another call, or what may still stand between the call and the end of the reply."""
     more = rf"(?P<more>(?:[\s,;]{{0,4}}(?:and|then)){{0,2}}[\s,;]{{1,4}}(?:{names})\s{{0,2}}\()"
-    rest = (
-        rf"(?:[^.!?\n`\"'<]|\.(?=\w)|<(?!\|)){{0,160}}[.!]{{0,3}}[\s*_]{{0,16}}(?P<end>{LEFTOVER})"
-    )
+    rest = rf"(?:[^.!?\n`\"'<]|\.(?=\w)|<(?!\|)){{0,160}}[.!]{{0,3}}[\s*_]{{0,16}}(?P<end>{LEFTOVER})"
     return regex.compile(f"{more}|{rest}")
 
 

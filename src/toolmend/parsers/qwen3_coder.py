@@ -8,6 +8,7 @@ Source: the chat template of Qwen/Qwen3-Coder-30B-A3B-Instruct.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from toolmend._blocks import Block
 from toolmend._dialect import Dialect, Region
 from toolmend._element_body import ElementBody
 from toolmend._errors import RenderError
+from toolmend._json import past
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 
@@ -27,14 +29,16 @@ _END = regex.compile(
     r"(?P<last></(?:parameter|function)>\s{0,64}</tool_call>)"
 )
 _AFTER = regex.compile(r"\s{0,64}(?:(?P<last></tool_call>)|(?P<more><function=))")
-_FUNCTION = regex.compile(r"<function=\s*+([^>\n]{1,200}?)\s*+>")
-_PARAMETER = regex.compile(r"\s*+<parameter=\s*+([^>\n]{1,200}?)\s*+>")
+_FUNCTION = re.compile(r"<function=\s*+([^>\n]{1,200}?)\s*+>")
+_PARAMETER = re.compile(r"\s*+<parameter=\s*+([^>\n]{1,200}?)\s*+>")
 # a closing tag counts where the next tag of the form follows it: a value may hold markup of its own
-_VALUE_END = regex.compile(
+_VALUE_END = re.compile(
     r"</parameter>(?=\s*+(?:<parameter=|</function>|</tool_call>|<function=|\Z))|(?=\n<parameter=[\w.-]++>)|"
     r"(?=</function>\s*+(?:</tool_call>|<function=|\Z))"
 )
-_FUNCTION_END = regex.compile(r"\s*+(?:</function>)?+\s*+(?:</tool_call>\s*+\Z)?+")
+_CLOSERS = ("</function>", "</tool_call>")
+_SPACE = re.compile(r"\s*+")
+_FUNCTION_END = re.compile(r"\s*+(?:</function>)?+\s*+(?:</tool_call>\s*+\Z)?+")
 
 
 class Qwen3Coder(Dialect):
@@ -62,8 +66,12 @@ class Qwen3Coder(Dialect):
         start = _FUNCTION.search(region.text)
         while start:
             arguments, at = _parameters(region.text, start.end())
+            if not arguments and not region.text.startswith(
+                ("</function>", "</tool_call>"), past(_SPACE, region.text, at)
+            ):
+                raise NotACall(f"the function {start[1]} is not closed")
             found.append(Written(name=start[1], arguments=arguments, textual=True))
-            at = _FUNCTION_END.match(region.text, at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
+            at = past(_FUNCTION_END, region.text, at)
             start = _FUNCTION.match(region.text, at)
             if not start and at < len(region.text):
                 raise NotACall(f"something that belongs to no parameter at character {at}")
@@ -97,12 +105,9 @@ def _render(call: ToolCall) -> str:
     parts = [f"<function={call.name}>"]
     for key, value in call.arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if _VALUE_END.search(f"{text}\n</parameter>\n</function>\n</tool_call>").start() <= len(
-            text
-        ):  # pyright: ignore[reportOptionalMemberAccess]
-            raise RenderError(
-                f"argument {key!r} of {call.name!r} holds markup that would end it; choose a JSON format"
-            )
+        end = _VALUE_END.search(f"{text}\n</parameter>\n</function>\n</tool_call>")
+        if not end or end.start() <= len(text):
+            raise RenderError(f"argument {key!r} of {call.name!r} holds markup that would end it; choose a JSON format")
         parts.append(f"<parameter={key}>\n{text}\n</parameter>")
     parts.append("</function>")
     return "\n".join(["<tool_call>", *parts, "</tool_call>"])

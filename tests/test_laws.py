@@ -1,0 +1,192 @@
+"""The laws of the parser, as properties: text is built from the fragments of all markers and cut anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import toolmend
+from toolmend import DIALECTS, Event, ReasoningDelta, RenderError, Reply, TextDelta, ToolCall, ToolCallParsed
+
+TOOLS = [
+    toolmend.ToolSpec(
+        name="find_book",
+        description="Finds a book.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "title": {"type": "string"},
+                "max_hits": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                "tags": {"type": "array", "items": {"type": "string"}},
+                "where": {"$ref": "#/$defs/Place"},
+                "exact": {"type": "boolean"},
+                "score": {"type": "number"},
+            },
+            "$defs": {"Place": {"type": "object", "properties": {"shelf": {"type": "string"}}}},
+        },
+    ),
+    toolmend.ToolSpec(name="ping"),
+    toolmend.ToolSpec(
+        name="calculate",
+        parameters={"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
+    ),
+]
+
+FRAGMENTS = [
+    "<tool_call>", "</tool_call>", "<function=ping>", "<function=find_book>", "<function=", "</function>", "<parameter=title>",
+    "<parameter=", "</parameter>", "```json\n", "```\n", "```", "`", "~~~\n", "<think>", "</think>", "[THINK]", "<|im_end|>", "</s>",
+    "Tool call: ", "for example", "I will call ", "Calling ", "if ", "find_book(", "ping()", "ping(", "[ping()]", "[", "]", "(", ")",
+    "{", "}", '"', "'", "\\", ",", ":", "=", " ", "\n", "\n\n", ".", "?", ". ", "and ", "title=", "max_hits=3", "Dune", "name", "arguments",
+    '{"name": "ping", "arguments": {}}', '{"name": "find_book", "arguments": {"title": "Dune"}}', '{"name": "nope", "arguments": {}}',
+    '{"name": "ping"}', '{"a": 1}', "'''", '"""', "r'", "\u00e9", "\U0001f600", "\ud800", "\x00", "<", "</", "<|", "tool_call>", "//",
+    *(dialect.sample for dialect in DIALECTS),
+]  # fmt: skip
+texts = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map("".join)
+
+
+def read(pieces: list[str], *, truncated: bool = False) -> list[Event]:
+    parser = toolmend.StreamParser(TOOLS)
+    events = [event for piece in pieces for event in parser.feed(piece)]
+    return joined([*events, *parser.close(truncated=truncated)])
+
+
+def joined(events: list[Event]) -> list[Event]:
+    """Neighbouring deltas as one: where a stream is cut must not matter."""
+    result: list[Event] = []
+    for event in events:
+        last = result[-1] if result else None
+        if isinstance(event, (TextDelta, ReasoningDelta)) and type(last) is type(event):
+            result[-1] = type(event)(last.text + event.text, last.raw + event.raw)
+        else:
+            result.append(event)
+    return result
+
+
+@settings(max_examples=1000, deadline=None)
+@given(texts, st.booleans())
+@example('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', False)
+@example('```json\n{"name": "ping", "arguments": {}}\n````', False)
+@example("<tool_call>\n```\n", False)
+def test_lossless_total_and_the_same_in_every_chunking(text: str, truncated: bool) -> None:
+    whole = read([text], truncated=truncated)
+    assert "".join(event.raw for event in whole) == text
+    assert read(list(text), truncated=truncated) == whole
+    for cut in range(1, len(text)):
+        assert read([text[:cut], text[cut:]], truncated=truncated) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60), st.lists(st.integers(1, 60), max_size=4))
+def test_any_text_in_any_pieces(text: str, cuts: list[int]) -> None:
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    assert read(pieces) == read([text])
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_only_declared_names_become_calls(text: str) -> None:
+    names = {tool.name for tool in TOOLS}
+    assert all(call.name in names for call in Reply.of(read([text])).calls)
+
+
+@given(texts)
+def test_without_tools_nothing_is_recovered(text: str) -> None:
+    parser = toolmend.StreamParser()
+    assert joined([*parser.feed(text), *parser.close()]) == ([TextDelta(text, text)] if text else [])
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_whole_text_is_the_same_path(text: str) -> None:
+    assert toolmend.parse(text, TOOLS) == Reply.of(read([text]))
+
+
+@settings(max_examples=500, deadline=None)
+@given(texts)
+def test_a_reply_cut_by_its_length_gives_no_call_that_was_not_there_before_the_cut(text: str) -> None:
+    """Whatever comes behind the cut, the calls of the cut reply are the first ones of some whole reply."""
+    cut = Reply.of(read([text], truncated=True)).calls
+    assert list(cut) == list(Reply.of(read([text])).calls)[: len(cut)]
+
+
+plain_text = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(FRAGMENTS)
+arguments = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": plain_text,
+        "max_hits": st.integers() | st.none(),
+        "tags": st.lists(plain_text, max_size=3),
+        "where": st.fixed_dictionaries({"shelf": plain_text}),
+        "exact": st.booleans(),
+        "score": st.floats(allow_nan=False, allow_infinity=False),
+    },
+)
+some_calls = st.lists(arguments.map(lambda args: ToolCall(name="find_book", arguments=args)), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@settings(max_examples=300, deadline=None)
+@given(calls=some_calls)
+def test_what_a_dialect_writes_is_read_back(dialect: toolmend.Dialect, calls: list[ToolCall]) -> None:
+    try:
+        text = dialect.render_calls(calls)
+    except RenderError:
+        return
+    read_back = Reply.of(read([text])).calls
+    assert [(call.name, typed(call.arguments)) for call in read_back] == [
+        (call.name, typed(call.arguments)) for call in calls
+    ], text
+
+
+def typed(value: object) -> str:
+    """JSON text, so that 1, 1.0 and True differ."""
+    return json.dumps(value, sort_keys=True)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_the_sample_is_read_by_its_own_dialect_alone(dialect: toolmend.Dialect) -> None:
+    events = read([dialect.sample])
+    assert [event.dialect for event in events if isinstance(event, ToolCallParsed)] == [dialect.name]
+    assert toolmend.parse(dialect.sample, TOOLS).calls[0].arguments["title"] == "Dune"
+
+
+def steps(text: str, size: int) -> int:
+    """How many lines of our own code run: a measure of work that does not depend on the machine."""
+    count = 0
+
+    def trace(frame, event, _argument):
+        nonlocal count
+        if "toolmend" not in frame.f_code.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    parser = toolmend.StreamParser(TOOLS)
+    sys.settrace(trace)
+    try:
+        for at in range(0, len(text), size):
+            parser.feed(text[at : at + size])
+        parser.close()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+ADVERSARIAL = [
+    "<tool_call>", '<tool_call>{"', "{", '{"', "[", '"', "\\", "\n{", '\n{"name": "ping", "arguments": {', "ping(", "\nping(", "I will call ping(",
+    "```json\n{", "```\n", "`", "<function=ping>", "<tool_call><function=ping><parameter=title>", "</parameter>", "<think>", "[ping(", "\n", " ",
+    "<think><tool_call>{}", "I will call ping() ", "<|im_end|>", '<tool_call>{"name": "ping", "arguments": {}}', "'", "<",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ADVERSARIAL)
+@pytest.mark.parametrize("size", [4, 1 << 20], ids=["stream", "whole"])
+def test_work_grows_no_faster_than_the_input(unit: str, size: int) -> None:
+    small, large = (steps(unit * (length // len(unit)), size) for length in (4000, 16000))
+    assert math.log(large / small, 4) < 1.25
