@@ -72,6 +72,7 @@ def joined(events: list[Event]) -> list[Event]:
 @example('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', False)
 @example('```json\n{"name": "ping", "arguments": {}}\n````', False)
 @example("<tool_call>\n```\n", False)
+@example("```<function=ping>\n<think>", False)
 def test_lossless_total_and_the_same_in_every_chunking(text: str, truncated: bool) -> None:
     whole = read([text], truncated=truncated)
     assert "".join(event.raw for event in whole) == text

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 __all__ = ["Refusals", "message_of", "refuses_tools"]
 
@@ -45,24 +45,25 @@ def refuses_tools(status: int | None, body: object) -> bool:
 
 def message_of(body: object) -> str:
     """The human message inside an error body, at whatever depth the server put it."""
+    found = body
     for _ in range(4):  # Ollama wraps llama-server's JSON as a string inside its own JSON
-        if isinstance(body, str):
+        if isinstance(found, str):
             try:
-                decoded = json.loads(body)
+                decoded: object = json.loads(found)
             except (ValueError, RecursionError):
-                return body
+                return found
             if not isinstance(decoded, (dict, str)):
-                return body
-            body = cast("dict[str, Any] | str", decoded)
-        elif isinstance(body, Mapping):
-            fields = cast("Mapping[str, Any]", body)
+                return found
+            found = cast("object", decoded)
+        elif isinstance(found, Mapping):
+            fields = cast("Mapping[str, object]", found)
             inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
             if inner is None:
                 break
-            body = inner
+            found = inner
         else:
             break
-    return body if isinstance(body, str) else str(body)
+    return found if isinstance(found, str) else str(found)
 
 
 class Refusals:
