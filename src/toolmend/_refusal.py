@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 __all__ = ["Refusals", "message_of", "refuses_tools"]
 
@@ -45,16 +45,16 @@ def refuses_tools(status: int | None, body: object) -> bool:
 
 def message_of(body: object) -> str:
     """The human message inside an error body, at whatever depth the server put it."""
-    found = body
+    found: Any = body
     for _ in range(4):  # Ollama wraps llama-server's JSON as a string inside its own JSON
         if isinstance(found, str):
             try:
-                decoded: object = json.loads(found)
+                decoded: Any = json.loads(found)
             except (ValueError, RecursionError):
                 return found
             if not isinstance(decoded, (dict, str)):
                 return found
-            found = cast("object", decoded)
+            found = decoded
         elif isinstance(found, Mapping):
             fields = cast("Mapping[str, object]", found)
             inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)

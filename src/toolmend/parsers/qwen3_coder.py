@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import regex
@@ -31,14 +32,21 @@ _END = regex.compile(
 _AFTER = regex.compile(r"\s{0,64}(?:(?P<last></tool_call>)|(?P<more><function=))")
 _FUNCTION = re.compile(r"<function=\s*+([^>\n]{1,200}?)\s*+>")
 _PARAMETER = re.compile(r"\s*+<parameter=\s*+([^>\n]{1,200}?)\s*+>")
-# a closing tag counts where the next tag of the form follows it: a value may hold markup of its own
-_VALUE_END = re.compile(
-    r"</parameter>(?=\s*+(?:<parameter=|</function>|</tool_call>|<function=|\Z))|(?=\n<parameter=[\w.-]++>)|"
-    r"(?=</function>\s*+(?:</tool_call>|<function=|\Z))"
-)
 _CLOSERS = ("</function>", "</tool_call>")
 _SPACE = re.compile(r"\s*+")
 _FUNCTION_END = re.compile(r"\s*+(?:</function>)?+\s*+(?:</tool_call>\s*+\Z)?+")
+
+
+@lru_cache(maxsize=256)
+def _value_end(keys: str) -> re.Pattern[str]:
+    """What ends a value. A closing tag counts where the next tag of the form follows it: a value may hold markup.
+
+    Models also forget the closing tag; then the next parameter ends the value, if it is a declared one.
+    """
+    return re.compile(
+        r"</parameter>(?=\s*+(?:<parameter=|</function>|</tool_call>|<function=|\Z))|"
+        rf"(?=\n<parameter=(?:{keys})>)|(?=</function>\s*+(?:</tool_call>|<function=|\Z))"
+    )
 
 
 class Qwen3Coder(Dialect):
@@ -65,7 +73,9 @@ class Qwen3Coder(Dialect):
         found: list[Written] = []
         start = _FUNCTION.search(region.text)
         while start:
-            arguments, at = _parameters(region.text, start.end())
+            tool = region.tools.get(start[1])
+            keys = "|".join(map(re.escape, tool.properties)) if tool else ""
+            arguments, at = _parameters(region.text, start.end(), _value_end(keys or "(?!)"))
             if not arguments and not region.text.startswith(
                 ("</function>", "</tool_call>"), past(_SPACE, region.text, at)
             ):
@@ -88,10 +98,10 @@ class Qwen3Coder(Dialect):
         return "\n".join(_render(call) for call in calls)
 
 
-def _parameters(text: str, at: int) -> tuple[dict[str, Any], int]:
+def _parameters(text: str, at: int, value_end: re.Pattern[str]) -> tuple[dict[str, Any], int]:
     arguments: dict[str, Any] = {}
     while key := _PARAMETER.match(text, at):
-        end = _VALUE_END.search(text, key.end())
+        end = value_end.search(text, key.end())
         if not end:
             raise NotACall(f"the value of {key[1]} is not closed")
         if key[1] in arguments:
@@ -105,8 +115,8 @@ def _render(call: ToolCall) -> str:
     parts = [f"<function={call.name}>"]
     for key, value in call.arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        end = _VALUE_END.search(f"{text}\n</parameter>\n</function>\n</tool_call>")
-        if not end or end.start() <= len(text):
+        end = _value_end(r"[^>\n]++").search(f"\n{text}\n</parameter>\n</function>\n</tool_call>")
+        if not end or end.start() <= len(text) + 1:
             raise RenderError(f"argument {key!r} of {call.name!r} holds markup that would end it; choose a JSON format")
         parts.append(f"<parameter={key}>\n{text}\n</parameter>")
     parts.append("</function>")
