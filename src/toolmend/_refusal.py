@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 __all__ = ["Refusals", "message_of", "refuses_tools"]
 
@@ -45,25 +45,26 @@ def refuses_tools(status: int | None, body: object) -> bool:
 
 def message_of(body: object) -> str:
     """The human message inside an error body, at whatever depth the server put it."""
-    found: Any = body
     for _ in range(4):  # Ollama wraps llama-server's JSON as a string inside its own JSON
-        if isinstance(found, str):
-            try:
-                decoded: Any = json.loads(found)
-            except (ValueError, RecursionError):
-                return found
-            if not isinstance(decoded, (dict, str)):
-                return found
-            found = decoded
-        elif isinstance(found, Mapping):
-            fields = cast("Mapping[str, object]", found)
-            inner = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
-            if inner is None:
-                break
-            found = inner
-        else:
+        inner = _unwrapped(body)
+        if inner is None:
             break
-    return found if isinstance(found, str) else str(found)
+        body = inner
+    return body if isinstance(body, str) else str(body)
+
+
+def _unwrapped(body: object) -> object:
+    """One layer further in, or `None` at the innermost."""
+    if isinstance(body, str):
+        try:
+            decoded: object = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return decoded if isinstance(decoded, (dict, str)) else None  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(body, Mapping):
+        fields = cast("Mapping[str, object]", body)
+        return next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)
+    return None
 
 
 class Refusals:
