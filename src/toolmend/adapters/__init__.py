@@ -1,0 +1,1 @@
+"""One module per framework. Nothing is imported here, so that none of them is needed for another."""

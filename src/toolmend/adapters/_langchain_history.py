@@ -1,0 +1,173 @@
+"""A LangChain conversation written as plain text, for servers that cannot take tools.
+
+One list of messages goes in and one comes out: system texts and the tool instructions become a
+single system message, calls and results become text in the format the model is asked to write, and
+neighbours of one role become one message, because many chat templates insist on strict turns.
+Images and whatever else is no text stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.utils.function_calling import convert_to_json_schema
+
+from toolmend._turn import Turn
+from toolmend._types import ToolCall, ToolResult
+from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
+
+__all__ = ["answer_format", "as_text", "mentions_tools", "result_texts"]
+
+
+def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
+    """Whether calls or results of tools are among the messages."""
+    return any(
+        isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and message.tool_calls)
+        for message in messages
+    )
+
+
+def result_texts(messages: Iterable[BaseMessage]) -> list[str]:
+    """What tools have answered so far; text the model may copy without meaning it."""
+    return [_text_of(message, "\n") for message in messages if isinstance(message, ToolMessage)]
+
+
+def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "") -> list[BaseMessage]:
+    """Write a conversation without tool messages, tool calls and repeated roles.
+
+    Args:
+        messages: the conversation; it is not changed.
+        turn: offers its tools in the system message and writes calls and results.
+        ending: what else the system message is to say at its end.
+
+    Returns:
+        New messages: at most one system message, then users and assistants in turn.
+    """
+    names = {
+        call["id"]: call["name"]
+        for message in messages
+        if isinstance(message, AIMessage)
+        for call in message.tool_calls
+    }
+    system: list[str] = []
+    spoken: list[BaseMessage] = []
+    for are_results, group in groupby(messages, lambda message: isinstance(message, ToolMessage)):
+        if are_results:
+            _add(spoken, _results(cast("Iterable[ToolMessage]", group), names, turn))
+            continue
+        for message in group:
+            role = message.role if isinstance(message, ChatMessage) else ""
+            if isinstance(message, SystemMessage) or role in ("system", "developer"):
+                system.append(_text_of(message, "\n"))
+            elif isinstance(message, AIMessage) or role == "assistant":
+                _add(spoken, _assistant(message, turn))
+            elif isinstance(message, HumanMessage) or role == "user":
+                _add(spoken, _user(message))
+            else:
+                spoken.append(message)
+    instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
+    return [SystemMessage(content=instructions), *spoken] if instructions else spoken
+
+
+def answer_format(arguments: dict[str, Any]) -> str:
+    """Take a demand for a JSON answer out of a request and say it in words.
+
+    A server holds the model to such a format from the first token on, so that beside it no call
+    could ever be written as text.
+
+    Args:
+        arguments: keyword arguments of the request; ``format`` and ``response_format`` are removed.
+
+    Returns:
+        The sentence for the system message, or an empty text.
+    """
+    wanted = [arguments.pop(key, None) for key in ("format", "response_format")]
+    schema = next((_schema_of(demand) for demand in wanted if demand), None)
+    if schema is None:
+        return ""
+    demand = "If you answer without a tool call, write nothing but JSON, without a code fence"
+    return f"{demand}, that fits this schema:\n{json.dumps(schema)}" if schema else f"{demand}."
+
+
+def _schema_of(demand: object) -> Mapping[str, Any] | None:
+    """The schema demanded; empty where any JSON will do, `None` where none is demanded."""
+    if isinstance(demand, type):
+        return convert_to_json_schema(demand)
+    if not isinstance(demand, Mapping):
+        return {} if demand == "json" else None
+    demand = cast("Mapping[str, Any]", demand)
+    if "json_schema" in demand:
+        return demand["json_schema"].get("schema", {})
+    if demand.get("type") == "text":
+        return None
+    return {} if demand.get("type") == "json_object" else demand
+
+
+def _results(messages: Iterable[ToolMessage], names: Mapping[str | None, str], turn: Turn) -> BaseMessage:
+    results: list[ToolResult] = []
+    others: list[Block] = []
+    for message in messages:
+        results.append(
+            ToolResult(
+                name=message.name or names.get(message.tool_call_id) or "tool",
+                content=_text_of(message, "\n"),
+                call_id=message.tool_call_id,
+                is_error=message.status == "error",
+            )
+        )
+        others.extend(part for part in parts_of(message) if text_in(part) is None)
+    text = turn.render_results(results)
+    return HumanMessage(content=[{"type": "text", "text": text}, *others] if others else text)
+
+
+def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
+    text = _text_of(message, "")
+    if isinstance(message, AIMessage) and message.tool_calls:
+        calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in message.tool_calls]
+        text = "\n".join(filter(None, [text, turn.render_calls(calls)]))
+    # The reply's metadata stays behind: it may say that the content is a list of blocks, which it
+    # is no longer.
+    extras = {
+        key: value for key, value in message.additional_kwargs.items() if key not in ("tool_calls", "function_call")
+    }
+    return AIMessage(content=text, additional_kwargs=extras, name=message.name, id=message.id)
+
+
+def _user(message: BaseMessage) -> HumanMessage:
+    content: Content = _text_of(message, "\n")
+    if any(text_in(part) is None for part in parts_of(message)):
+        content = _blocks_of(message)
+    return HumanMessage(content=content, name=message.name, id=message.id)
+
+
+def _add(spoken: list[BaseMessage], message: BaseMessage) -> None:
+    """Append a message, or join it to the one before if that has the same role."""
+    if not spoken or type(spoken[-1]) is not type(message):
+        spoken.append(message)
+        return
+    before = spoken[-1]
+    texts = [content_of(before), content_of(message)]
+    content: Content = [*_blocks_of(before), *_blocks_of(message)]
+    if all(isinstance(text, str) for text in texts):
+        content = "\n\n".join(cast("Iterable[str]", filter(None, texts)))
+    extras = {**before.additional_kwargs, **message.additional_kwargs}
+    spoken[-1] = before.model_copy(update={"content": content, "additional_kwargs": extras})
+
+
+def _blocks_of(message: BaseMessage) -> list[Block]:
+    return [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts_of(message)]
+
+
+def _text_of(message: BaseMessage, between: str) -> str:
+    return between.join(filter(None, map(text_in, parts_of(message))))

@@ -1,0 +1,130 @@
+"""The text of a LangChain reply, searched for calls.
+
+Text, and only text, goes to the turn's reader; all else a message carries stays as it is. Whole
+messages are read here; streams are read in `_langchain_chunks` with the same `SearchedText`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from toolmend._turn import Reader, Turn
+from toolmend._types import ToolCall
+from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
+
+__all__ = ["SearchedText", "says_why_it_ended", "searched", "was_cut"]
+
+_FINISH = ("finish_reason", "done_reason", "stop_reason")
+
+
+def searched(result: ChatResult, turn: Turn) -> ChatResult:
+    """Take the calls out of the text of a result's messages.
+
+    Args:
+        result: what the inner model generated; it is not changed.
+        turn: the turn of the request; if it is not active, the result comes back as it is.
+
+    Returns:
+        The result with the calls in ``tool_calls``. Messages with native calls, and messages
+        without any, are the same objects as before.
+    """
+    if not turn.active:
+        return result
+    generations = list(result.generations)
+    for i, generation in enumerate(generations):
+        message, info = generation.message, generation.generation_info
+        if not isinstance(message, AIMessage) or message.tool_calls or message.invalid_tool_calls:
+            continue
+        truncated = was_cut(info, message.response_metadata)
+        read = _recovered(message, turn, truncated=truncated)
+        if read is not message:
+            generations[i] = ChatGeneration(message=read, generation_info=info)
+    return ChatResult(generations=generations, llm_output=result.llm_output)
+
+
+def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
+    """Whether metadata says why a reply ended."""
+    return any(data.get(key) for data in metadata if data for key in _FINISH)
+
+
+def was_cut(*metadata: Mapping[str, Any] | None) -> bool:
+    """Whether the length limit has ended a reply, so that what stands open in it is unfinished."""
+    limits = ("length", "max_tokens")
+    return any(data.get(key) in limits for data in metadata if data for key in _FINISH)
+
+
+class SearchedText:
+    """The text of one reply on its way through the reader.
+
+    The reader drops the white space around calls. Since a message has only one text, a line break
+    keeps apart what stood before a call and what stood behind it.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._reader: Reader | None = turn.reader()
+        self._shown = self._divided = False
+
+    def feed(self, text: str) -> list[str | ToolCall]:
+        """Take the next piece; give out what is certain."""
+        return [text] if self._reader is None else self._apart(self._reader.feed(text))
+
+    def close(self, *, truncated: bool) -> list[str | ToolCall]:
+        """Take the end of the text; later text passes as it is."""
+        if self._reader is None:
+            return []
+        reader, self._reader = self._reader, None
+        return self._apart(reader.close(truncated=truncated))
+
+    def stop(self) -> list[str | ToolCall]:
+        """Search no further; what is held comes out as text."""
+        held = self._reader.held if self._reader else ""
+        self._reader = None
+        if self._divided:
+            held = held.lstrip()
+        return self._apart([held] if held else [])
+
+    def _apart(self, items: list[str | ToolCall]) -> list[str | ToolCall]:
+        for i, item in enumerate(items):
+            if not isinstance(item, str):
+                self._divided = True
+                continue
+            if self._divided and self._shown:
+                items[i] = "\n" + item
+            self._shown, self._divided = True, False
+        return items
+
+
+def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> AIMessage:
+    parts = parts_of(message)
+    texts = [i for i, part in enumerate(parts) if text_in(part)]
+    text = SearchedText(turn)
+    kept: list[Block] = []
+    calls: list[ToolCall] = []
+    for i, part in enumerate(parts):
+        if i not in texts:
+            kept.append(part)
+            continue
+        items = text.feed(text_in(part) or "")
+        if i == texts[-1]:
+            items += text.close(truncated=truncated)
+        calls.extend(item for item in items if not isinstance(item, str))
+        shown = "".join(item for item in items if isinstance(item, str))
+        if shown:
+            kept.append(shown if isinstance(part, str) else {**part, "text": shown})
+    return _with_calls(message, kept, calls) if calls else message
+
+
+def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) -> AIMessage:
+    found: list[Block] = [
+        {"type": "tool_call", "name": call.name, "args": call.arguments, "id": call.id} for call in calls
+    ]
+    content: Content = kept
+    if isinstance(content_of(message), str):
+        content = "".join(part for part in kept if isinstance(part, str))
+    elif message.response_metadata.get("output_version") == "v1":
+        content = [*kept, *found]  # blocks marked as v1 are all that LangChain will look at
+    return message.model_copy(update={"content": content, "tool_calls": found})

@@ -1,0 +1,103 @@
+"""A LangChain chat model that shows itself to the outside as another one.
+
+`BaseChatModel` does a good deal around `_generate`: it waits for the rate limiter, looks into the
+cache, opens a run with callbacks, tags and metadata, rewrites the content. A wrapper that calls the
+inner model's `_generate` skips all that for the inner model, so it takes the settings over and does
+it in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from pydantic import model_validator
+
+__all__ = ["ChatModelWrapper"]
+
+_TAKEN_OVER = (
+    *("rate_limiter", "cache", "output_version", "disable_streaming"),
+    *("callbacks", "tags", "verbose", "custom_get_token_ids"),
+)
+
+
+class ChatModelWrapper(BaseChatModel):
+    """Settings, identity and token counts of an inner model; replies are left to subclasses."""
+
+    # Never called "model": LangChain takes an attribute of that name for the model's name.
+    inner: BaseChatModel
+    streaming: bool = False
+    """Whether ``invoke`` streams behind the scenes, for callbacks that expect tokens."""
+
+    @model_validator(mode="after")
+    def _take_over(self) -> ChatModelWrapper:
+        for name in _TAKEN_OVER:
+            if name not in self.model_fields_set:
+                setattr(self, name, getattr(self.inner, name))
+        # LangChain has already written its versions into ours, so it is never unset.
+        own, inner = self.metadata or {}, self.inner.metadata or {}
+        versions = {**inner.get("lc_versions", {}), **own.get("lc_versions", {})}
+        self.metadata = {**inner, **own, **({"lc_versions": versions} if versions else {})} or None
+        # LangChain heeds this one only where it was set, so it is taken over only then.
+        if "streaming" in self.inner.model_fields_set - self.model_fields_set:
+            self.streaming = bool(getattr(self.inner, "streaming", False))
+        return self
+
+    @property
+    def model_name(self) -> str | None:
+        """The name of the inner model, if it tells it."""
+        keys = ("model_name", "model", "model_id", "model_path")
+        names = (getattr(self.inner, key, None) for key in keys)
+        return next((name for name in names if isinstance(name, str) and name), None)
+
+    @property
+    def server(self) -> str:
+        """Where the inner model sends its requests, as far as it tells."""
+        keys = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url")
+        urls = (getattr(self.inner, key, None) for key in keys)
+        return next((str(url) for url in urls if url), type(self.inner).__name__)
+
+    @property
+    def _llm_type(self) -> str:
+        return f"toolmend-{self.inner._llm_type}"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        # Some integrations leave the model's name out of their own cache key, so that two models
+        # would share their replies.
+        return {
+            "model": self.model_name,
+            "server": self.server,
+            "inner": self.inner._get_llm_string(),
+        }
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        # Traces keep the repr of a model; the inner model's may hold headers with keys in them.
+        return [("inner", type(self.inner).__name__), ("model_name", self.model_name)]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = self.inner._get_ls_params(stop=stop, **kwargs)
+        if isinstance(kwargs.get("model"), str):
+            params["ls_model_name"] = kwargs["model"]
+        return params
+
+    def _resolve_model_profile(self) -> Any:
+        return {**(self.inner.profile or {}), "tool_calling": True}
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return self.inner._combine_llm_outputs(llm_outputs)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Count as the inner model does."""
+        return self.inner.get_num_tokens(text)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Split into tokens as the inner model does."""
+        return self.inner.get_token_ids(text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Count as the inner model does."""
+        return self.inner.get_num_tokens_from_messages(messages, tools)

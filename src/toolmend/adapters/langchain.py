@@ -1,0 +1,309 @@
+"""LangChain and LangGraph: a chat model around a chat model.
+
+`FallbackToolChatModel` hands each request to the inner model's own `_generate` and `_stream`, never
+to its `invoke`: that would open a second run, and every token would be counted twice. Nor does the
+inner model see the run manager, since it would report raw text that may turn out to be a call.
+
+What is asked is a `Request`: messages, arguments, and the turn made from the tools among them.
+Replies go through `_langchain_reply` and `_langchain_chunks`. If the server cannot take tools, the
+same request is asked again as plain text, which `_langchain_history` writes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, closing
+from typing import Any, Literal, cast
+
+try:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models.chat_models import BaseChatModel
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.runnables import Runnable, RunnableBinding
+    from langchain_core.tools import BaseTool
+    from pydantic import BaseModel, InstanceOf, PrivateAttr
+except ImportError as error:
+    raise ImportError(
+        'this adapter needs langchain-core; install it with: pip install "toolmend[langchain]"'
+    ) from error
+
+from toolmend._refusal import Refusals
+from toolmend._turn import Options
+from toolmend.adapters._langchain_chunks import StreamedReply, as_chunk
+from toolmend.adapters._langchain_reply import searched
+from toolmend.adapters._langchain_request import CHOICE, Request, as_openai, refuses
+from toolmend.adapters._langchain_wrapper import ChatModelWrapper
+
+__all__ = ["FallbackToolChatModel"]
+
+
+class FallbackToolChatModel(ChatModelWrapper):
+    """A chat model that calls tools whatever its server makes of them.
+
+    Calls that the inner model writes as text come back in ``tool_calls`` (and in
+    ``tool_call_chunks`` while it streams), as if the server had understood them. Use it wherever a
+    chat model is wanted: alone, in a LangGraph node, in ``create_agent``.
+
+    Args:
+        inner: the chat model that talks to the server.
+        mode: ``"auto"`` sends tools the native way and, when the server answers that it cannot take
+            them, writes them into the prompt instead, from then on for this model. ``"native"``
+            never prompts, ``"prompt"`` always does.
+        options: which formats are read and written; see `Options`.
+
+    Raises:
+        ToolmendError: a bound tool has a broken schema, or the tool choice names none of the tools;
+            raised before anything is sent. What the inner model raises passes through as it is.
+
+    Example:
+        ```python
+        model = FallbackToolChatModel(ChatOllama(model="gemma2"))
+        agent = create_agent(model, [get_weather])
+        ```
+    """
+
+    mode: Literal["auto", "native", "prompt"] = "auto"
+    options: InstanceOf[Options] | None = None
+
+    _refusals: Refusals = PrivateAttr(default_factory=Refusals)
+    _unbindable: bool = PrivateAttr(default=False)
+
+    def __init__(self, inner: BaseChatModel, **fields: Any) -> None:
+        if isinstance(inner, FallbackToolChatModel):
+            # Twice wrapped is wrapped once: what is not said anew, the first wrapper says.
+            said = {name: getattr(inner, name) for name in inner.model_fields_set - {"profile"}}
+            fields = {**said, **fields, "inner": inner.inner}
+        else:
+            fields = {**fields, "inner": inner}
+        super().__init__(**fields)
+        if isinstance(inner, FallbackToolChatModel):
+            self._refusals = inner._refusals
+
+    # ---- binding
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the model.
+
+        Args:
+            tools: functions, `BaseTool`s, pydantic classes or tool dicts, as every chat model takes
+                them. Tools that the provider runs itself are passed on.
+            tool_choice: ``"auto"``, ``"none"``, ``"any"`` or ``"required"``, the name of a tool, or
+                a provider's dict. It holds for calls written as text even if the inner model
+                ignores it.
+            **kwargs: further arguments for the inner model's `bind_tools`.
+
+        Returns:
+            The model with the tools bound.
+
+        Raises:
+            ToolmendError: a tool's schema is broken, or the choice names none of the tools.
+        """
+        chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
+        binding: object = None
+        if not self._only_prompts:
+            try:
+                binding = self.inner.bind_tools(tools, **chosen, **kwargs)
+            except NotImplementedError:
+                self._unbindable = True
+        if isinstance(binding, RunnableBinding):
+            bound = dict(cast("RunnableBinding[Any, Any]", binding).kwargs)
+        else:
+            bound = {"tools": [as_openai(tool) for tool in tools], **kwargs}
+        if chosen and "tool_choice" not in bound:
+            bound[CHOICE] = tool_choice
+        Request.of([], bound, self.options)  # tells of broken tools here rather than when asked
+        return self.bind(**bound)
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Make the model answer in a schema.
+
+        The methods ``json_schema`` and ``json_mode`` need no tools and are the inner model's own
+        business. ``function_calling``, and whatever is asked of a model that knows no other method,
+        goes through `bind_tools`.
+
+        Args:
+            schema: a pydantic class, a `TypedDict`, a JSON Schema or a tool dict.
+            include_raw: whether to return the message and the parsing error too.
+            **kwargs: ``method``, ``strict`` and what else the inner model takes.
+
+        Returns:
+            A runnable that answers with an object of the schema.
+        """
+        own = type(self.inner).with_structured_output
+        parameter = inspect.signature(own).parameters.get("method")
+        method = kwargs.get("method", parameter.default if parameter else None)
+        knows_methods = own is not BaseChatModel.with_structured_output
+        if knows_methods and method in ("json_schema", "json_mode"):
+            return self.inner.with_structured_output(schema, include_raw=include_raw, **kwargs)
+        return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+
+    # ---- requests
+
+    @property
+    def _only_prompts(self) -> bool:
+        """Whether tools never go the native way; a model without `bind_tools` has no such way."""
+        unbindable = self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
+        return self.mode == "prompt" or (self.mode == "auto" and unbindable)
+
+    def _request(self, messages: list[BaseMessage], arguments: dict[str, Any]) -> Request:
+        request = Request.of(messages, arguments, self.options)
+        known = self.mode == "auto" and (self.server, self._asked(request)) in self._refusals
+        if not (self._only_prompts or known):
+            return request
+        return request.as_text(keep_builtin=self.mode == "prompt")
+
+    def _asked_again(self, request: Request, error: Exception) -> Request | None:
+        """The request without native tools, if those are what the server objects to."""
+        if self.mode != "auto" or not request.has_tools or not refuses(error):
+            return None
+        self._refusals.add(self.server, self._asked(request))
+        return request.as_text()
+
+    def _asked(self, request: Request) -> str:
+        """The model that is asked: a request may name another one than the inner model does."""
+        return str(request.arguments.get("model") or self.model_name)
+
+    # ---- replies
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._request(messages, kwargs)
+        try:
+            result = self.inner._generate(request.messages, stop=stop, **request.arguments)
+        except Exception as error:
+            again = self._asked_again(request, error)
+            if again is None:
+                raise
+            result = self.inner._generate(again.messages, stop=stop, **again.arguments)
+        return searched(result, request.turn)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._request(messages, kwargs)
+        try:
+            result = await self.inner._agenerate(request.messages, stop=stop, **request.arguments)
+        except Exception as error:
+            again = self._asked_again(request, error)
+            if again is None:
+                raise
+            result = await self.inner._agenerate(again.messages, stop=stop, **again.arguments)
+        return searched(result, request.turn)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        request = self._request(messages, kwargs)
+        reply = StreamedReply(request.turn, blocks=self.output_version == "v1")
+        with closing(reply.read(self._chunks(request, stop))) as chunks:
+            for chunk in chunks:
+                if run_manager:  # given only where the base class does not report chunks itself
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        request = self._request(messages, kwargs)
+        reply = StreamedReply(request.turn, blocks=self.output_version == "v1")
+        async with aclosing(reply.aread(self._achunks(request, stop))) as chunks:
+            async for chunk in chunks:
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    def _chunks(self, request: Request, stop: list[str] | None) -> Generator[ChatGenerationChunk]:
+        """The inner model's chunks; a refusal comes in place of the first of them."""
+        again, started = None, False
+        try:
+            for chunk in self._inner_chunks(request, stop):
+                started = True
+                yield chunk
+        except Exception as error:
+            again = None if started else self._asked_again(request, error)
+            if again is None:
+                raise
+        if again is not None:
+            yield from self._inner_chunks(again, stop)
+
+    async def _achunks(self, request: Request, stop: list[str] | None) -> AsyncGenerator[ChatGenerationChunk]:
+        again, started = None, False
+        try:
+            async with aclosing(self._inner_achunks(request, stop)) as chunks:
+                async for chunk in chunks:
+                    started = True
+                    yield chunk
+        except Exception as error:
+            again = None if started else self._asked_again(request, error)
+            if again is None:
+                raise
+        if again is not None:
+            async with aclosing(self._inner_achunks(again, stop)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    def _inner_chunks(self, request: Request, stop: list[str] | None) -> Iterator[ChatGenerationChunk]:
+        inner = self.inner
+        if type(inner)._stream is BaseChatModel._stream:
+            yield as_chunk(inner._generate(request.messages, stop=stop, **request.arguments))
+        else:
+            yield from inner._stream(request.messages, stop=stop, **request.arguments)
+
+    async def _inner_achunks(self, request: Request, stop: list[str] | None) -> AsyncGenerator[ChatGenerationChunk]:
+        inner = self.inner
+        streams = (type(inner)._stream, type(inner)._astream)
+        if streams == (BaseChatModel._stream, BaseChatModel._astream):
+            yield as_chunk(await inner._agenerate(request.messages, stop=stop, **request.arguments))
+            return
+        chunks = inner._astream(request.messages, stop=stop, **request.arguments)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:  # a stream given up half way ends now and not when the garbage is collected
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+    # ---- what the model says about itself
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        options = self.options or Options()
+        dialects = [dialect.name for dialect in options.dialects]
+        written = {"dialects": dialects, "prompt_dialect": options.prompt_dialect}
+        return {**super()._identifying_params, "mode": self.mode, **written}
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return [*super().__repr_args__(), ("mode", self.mode)]
+
+    def _resolve_model_profile(self) -> Any:
+        profile = super()._resolve_model_profile()
+        # Agents would ask for an enforced answer format, in which no call can be written as text.
+        return {**profile, "structured_output": False} if self._only_prompts else profile
