@@ -6,6 +6,7 @@ elsewhere; a server is up in about 20 ms.
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import importlib.util
 from pathlib import Path
@@ -18,9 +19,8 @@ MODEL_PATH: Final = Path(__file__).with_name("model") / "tiny.gguf"
 """The weights, the tokenizer and a plain chat template in one file."""
 
 _SILENT: Final = -1  # below every level llama.cpp prints at, errors included
-
-
 _PARALLEL: Final = 4  # conversations served at the same time
+_START_SECONDS: Final = 30.0
 
 
 class _Server(Protocol):
@@ -51,7 +51,7 @@ class LlamaServer:
         jinja: False answers every request that has tools with an error, as `--no-jinja` does.
         model: Another GGUF file.
         context: Tokens one conversation may have.
-        threads: Threads that compute.
+        threads: Threads that compute. The model is so small that more than one costs time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LlamaServer:
         jinja: bool = True,
         model: Path = MODEL_PATH,
         context: int = 8192,
-        threads: int = 2,
+        threads: int = 1,
     ) -> None:
         self.template = template
         self.jinja = jinja
@@ -82,11 +82,26 @@ class LlamaServer:
         # The module is a dynamic library of 100 MB: it is loaded when a server is wanted.
         llama = cast("_Llama", importlib.import_module("xllamacpp"))
         self._server = llama.Server(self._params(llama))
+        self._wait_until_it_works()
         return self
 
     def stop(self) -> None:
         """Stops serving and frees the model."""
         self._server = None
+
+    def _wait_until_it_works(self) -> None:
+        """Waits for an answer of the thread that runs the model.
+
+        The constructor returns when the port is open, which is earlier; to stop before that thread
+        is in its loop would wait for ever.
+        """
+        address = self.base_url.removeprefix("http://").removesuffix("/v1")
+        connection = http.client.HTTPConnection(address, timeout=_START_SECONDS)
+        try:
+            connection.request("GET", "/slots")
+            connection.getresponse().read()
+        finally:
+            connection.close()
 
     def _params(self, llama: _Llama) -> Any:
         params = llama.CommonParams()
@@ -94,6 +109,7 @@ class LlamaServer:
         params.n_ctx = self._context * _PARALLEL
         params.n_parallel = _PARALLEL
         params.cpuparams.n_threads = self._threads
+        params.cpuparams_batch.n_threads = self._threads
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.warmup = False
