@@ -53,8 +53,9 @@ class Outgoing:
 
     Args:
         native: the request as the framework hands it over.
-        settings: its settings as the model would use them, defaults merged in.
+        settings: its settings as the model would use them, its own defaults merged in.
         params: its parameters as the model would use them, with the output mode settled.
+        defaults: the model's own settings.
         options: for the turn.
 
     Attributes:
@@ -72,11 +73,14 @@ class Outgoing:
         native: RequestArguments,
         settings: ModelSettings | None,
         params: ModelRequestParameters,
+        *,
+        defaults: ModelSettings | None,
         options: Options | None,
     ) -> None:
         self.native = native
         self.params = params
         self._settings = settings
+        self._defaults = defaults
         messages = native[0]
         specs = _offered(params)
         self._offers = bool(specs)
@@ -136,8 +140,8 @@ class Outgoing:
     def _settings_as_text(self) -> ModelSettings | None:
         settings = self.native[1] or {}
         kept: dict[str, Any] = {k: v for k, v in settings.items() if k not in _TOOL_SETTINGS}
-        if (self._settings or {}).get("tool_choice") not in (None, "auto"):
-            kept["tool_choice"] = "auto"  # it may be among the model's own defaults
+        if "tool_choice" in (self._defaults or {}):
+            kept["tool_choice"] = "auto"  # the model's own would be merged in again
         return cast("ModelSettings", kept) if kept else None
 
 

@@ -240,7 +240,7 @@ class FallbackToolModel(WrapperModel):
             with _quietly():  # the model that sends the request complains about its settings
                 settings, params = self.prepare_request(settings, params)
             params = params.with_default_output_mode("tool")  # a `FallbackModel` leaves it open
-        return Outgoing(native, settings, params, self.options)
+        return Outgoing(native, settings, params, defaults=self.settings, options=self.options)
 
     def _goes_as_text(self, outgoing: Outgoing) -> bool:
         return outgoing.rewritable and self._prompts
