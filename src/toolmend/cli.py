@@ -1,0 +1,45 @@
+"""The command line; each command is a thin shell around a module of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recovers tool calls that models write as text.")
+
+
+@app.callback()
+def main() -> None:
+    """Recovers tool calls that models write as text."""
+
+
+@app.command()
+def demo(
+    base_url: Annotated[str, typer.Option(help="An OpenAI-compatible server of your own; ends in /v1.")] = "",
+    model: Annotated[str, typer.Option(help="The model's name on that server.")] = "",
+    api_key: Annotated[str, typer.Option(help="Sent as the bearer token.", envvar="OPENAI_API_KEY")] = "none",
+    width: Annotated[int, typer.Option(help="Columns of the table when it is piped.", min=60)] = 140,
+) -> None:
+    """Run agents on a model that only writes text, bare and with toolmend, and show the difference.
+
+    Without options a tiny model is served by llama.cpp inside this process. Prints a table to standard output;
+    the exit code is 0 only if every question worked with toolmend.
+    """
+    if bool(base_url) != bool(model):
+        typer.echo("give both --base-url and --model, or neither", err=True)
+        raise typer.Exit(2)
+    try:
+        from toolmend.demo.agents import Server  # noqa: PLC0415 - the frameworks take seconds to load
+        from toolmend.demo.show import run  # noqa: PLC0415
+    except ImportError as error:
+        typer.echo(f'{error}\nThe demo needs more packages: pip install "toolmend[demo]"', err=True)
+        raise typer.Exit(2) from error
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=width)
+    if not run(console, Server(base_url.rstrip("/"), model, api_key=api_key) if base_url else None):
+        raise typer.Exit(1)

@@ -1,0 +1,121 @@
+"""The two frameworks, each as people use it: a PydanticAI `Agent` and a LangGraph graph with a thinker node.
+
+Both are run bare or with the model wrapped; nothing else differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from langchain_ollama import ChatOllama
+from langchain_openai import ChatOpenAI
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from pydantic import SecretStr
+from pydantic_ai import Agent, AgentRunResultEvent
+from pydantic_ai.models import Model
+from pydantic_ai.models.ollama import OllamaModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from toolmend.adapters.langchain import FallbackToolChatModel
+from toolmend.adapters.pydantic_ai import FallbackToolModel
+
+__all__ = ["Server", "ask_langgraph", "ask_pydantic_ai"]
+
+Tool = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a model is served.
+
+    Attributes:
+        base_url: address for OpenAI clients; ends in ``/v1``.
+        model: the model's name there.
+        ollama: address for Ollama's own client, if the server speaks its protocol.
+        api_key: sent as the bearer token.
+    """
+
+    base_url: str
+    model: str
+    ollama: str | None = None
+    api_key: str = "none"
+
+
+def ask_pydantic_ai(
+    server: Server,
+    question: str,
+    tools: Sequence[Tool],
+    *,
+    wrapped: bool,
+    stream: bool = False,
+    output_type: Any = str,
+) -> Any:
+    """Run an agent on one question.
+
+    Returns:
+        The run's output: text, or an object of `output_type`.
+    """
+    model: Model
+    if server.ollama:
+        provider = OllamaProvider(base_url=server.base_url, api_key=server.api_key)
+        model = OllamaModel(server.model, provider=provider)
+    else:
+        model = OpenAIChatModel(server.model, provider=OpenAIProvider(base_url=server.base_url, api_key=server.api_key))
+    agent: Agent[None, Any] = Agent(
+        FallbackToolModel(model) if wrapped else model, tools=list(tools), output_type=output_type
+    )
+    return asyncio.run(_streamed(agent, question) if stream else _ran(agent, question))
+
+
+async def _ran(agent: Agent[None, Any], question: str) -> Any:
+    return (await agent.run(question)).output
+
+
+async def _streamed(agent: Agent[None, Any], question: str) -> Any:
+    output = None
+    async with agent.run_stream_events(question) as events:
+        async for event in events:
+            if isinstance(event, AgentRunResultEvent):
+                output = event.result.output
+    return output
+
+
+def ask_langgraph(server: Server, question: str, tools: Sequence[Tool], *, wrapped: bool, stream: bool = False) -> str:
+    """Run a graph of a thinker and its tools on one question.
+
+    Returns:
+        The text of the last message.
+    """
+    model: BaseChatModel
+    if server.ollama:
+        model = ChatOllama(model=server.model, base_url=server.ollama)
+    else:
+        model = ChatOpenAI(model=server.model, base_url=server.base_url, api_key=SecretStr(server.api_key))
+    chat: Any = FallbackToolChatModel(model) if wrapped else model
+    llm = chat.bind_tools(list(tools))
+
+    def thinker(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [llm.invoke(state["messages"])]}
+
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("thinker", thinker)
+    graph.add_node("tools", ToolNode(list(tools)))
+    graph.add_edge(START, "thinker")
+    graph.add_conditional_edges("thinker", tools_condition)
+    graph.add_edge("tools", "thinker")
+    app = graph.compile()
+    start: Any = {"messages": [HumanMessage(question)]}
+    if not stream:
+        return app.invoke(start)["messages"][-1].text
+    answers: dict[str, str] = {}  # the texts as they stream, by message
+    for chunk, _ in app.stream(start, stream_mode="messages"):
+        answers[chunk.id] = answers.get(chunk.id, "") + chunk.text
+    return list(answers.values())[-1]
