@@ -33,6 +33,8 @@ def demo(
         typer.echo("give both --base-url and --model, or neither", err=True)
         raise typer.Exit(2)
     try:
+        from openai import OpenAIError  # noqa: PLC0415
+
         from toolmend.demo.agents import Server  # noqa: PLC0415 - the frameworks take seconds to load
         from toolmend.demo.show import run  # noqa: PLC0415
     except ImportError as error:
@@ -41,5 +43,10 @@ def demo(
     console = Console()
     if not console.is_terminal:
         console = Console(width=width)
-    if not run(console, Server(base_url.rstrip("/"), model, api_key=api_key) if base_url else None):
-        raise typer.Exit(1)
+    own = Server(base_url.rstrip("/"), model, api_key=api_key) if base_url else None
+    try:
+        worked = run(console, own)
+    except OpenAIError as error:
+        typer.echo(f"{base_url or 'the demo server'} does not answer: {error}", err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(0 if worked else 1)

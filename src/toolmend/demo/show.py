@@ -28,17 +28,12 @@ def run(console: Console, server: Server | None = None) -> bool:
         Whether every wrapped system worked.
     """
     if server:
-        kinds = {system.server for system in SYSTEMS}
-        return _show(
-            console, Servers(dict.fromkeys(kinds, server), scripted=False), f"{server.model} on {server.base_url}"
-        )
-    if llamacpp.available():
-        title = "a tiny model on llama.cpp, in this process"
-    else:
+        found = Servers(dict.fromkeys((system.server for system in SYSTEMS), server), scripted=False)
+        return _show(console, found, f"{server.model} on {server.base_url}")
+    title = "a tiny model on llama.cpp, in this process"
+    if not llamacpp.available():
         title = "recorded replies"
-        console.print(
-            "There is no xllamacpp wheel for this platform: the Ollama stand-in plays the recorded replies.\n"
-        )
+        console.print("xllamacpp is not installed or has no wheel for this platform: recorded replies are played.\n")
     with servers() as own:
         return _show(console, own, title)
 
@@ -56,12 +51,10 @@ def _show(console: Console, found: Servers, title: str) -> bool:
                 wrapped = found.ask(system, question, wrapped=True)
             worked.append(wrapped.worked(question, scripted=found.scripted))
             table.add_row(
-                Text.assemble(
-                    (system.title, "bold"), f"\n{system.framework}, {system.server}\n", (question.text, "italic")
-                ),
+                _asked(system, question),
                 Text(wrote, style="dim"),
-                _told(bare, bare.worked(question, scripted=found.scripted)),
-                _told(wrapped, worked[-1]),
+                _told(bare, question, good=bare.worked(question, scripted=found.scripted)),
+                _told(wrapped, question, good=worked[-1]),
             )
     console.print(table)
     good = all(worked)
@@ -84,13 +77,13 @@ def _written(found: Servers, system: System, question: Question) -> str:
     return reply.choices[0].message.content or ""
 
 
-def _told(outcome: Outcome, good: bool) -> Text:
+def _told(outcome: Outcome, question: Question, *, good: bool) -> Text:
     """What a run did, in a few words."""
     if outcome.error:
         said = f"fails: {_clip(outcome.error)}"
     elif outcome.calls:
         said = f"calls {_calls(outcome.calls)}\nanswers: {_clip(str(outcome.output))}"
-    elif good:
+    elif good or not question.calls:
         said = f"answers: {_clip(repr(outcome.output))}"
     else:
         said = "prints the call and stops"
