@@ -97,6 +97,9 @@ class UpstreamVoice:
                 if response.status != http.client.OK:
                     raise VoiceError(response.status, response.read().decode())
                 yield from _pieces(response)
+        except (OSError, http.client.HTTPException) as error:
+            status = http.client.INTERNAL_SERVER_ERROR
+            raise VoiceError(status, f"the model's server does not answer: {error}") from error
         finally:
             connection.close()
 
