@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
+import openai
 from pydantic_ai import Agent, AgentRunResultEvent
 from pydantic_ai.messages import (
     ModelMessage,
@@ -250,15 +251,18 @@ class ChatServer:
         self.refusal = refusal
         self.finish_reason = finish_reason
         self.bodies: list[dict[str, Any]] = []
-        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._handle))
-        self._arguments: Any = {"base_url": "http://server/v1", "http_client": client}
+        self._client = openai.AsyncOpenAI(
+            base_url="http://server/v1",
+            api_key="none",
+            max_retries=0,
+            http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(self._handle)),
+        )
 
-    def ollama(self, name: str = "gemma", **arguments: Any) -> OllamaModel:
-        return OllamaModel(name, provider=OllamaProvider(**self._arguments), **arguments)
+    def ollama(self, name: str = "gemma") -> OllamaModel:
+        return OllamaModel(name, provider=OllamaProvider(openai_client=self._client))
 
-    def openai(self, name: str = "gemma", **arguments: Any) -> OpenAIChatModel:
-        provider = OpenAIProvider(api_key="none", **self._arguments)
-        return OpenAIChatModel(name, provider=provider, **arguments)
+    def openai(self, name: str = "gemma") -> OpenAIChatModel:
+        return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=self._client))
 
     @property
     def roles(self) -> list[list[str]]:

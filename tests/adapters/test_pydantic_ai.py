@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -371,6 +372,8 @@ async def test_output_tools_that_are_not_offered_are_not_recovered() -> None:
 
 @pytest.mark.parametrize("mode", ["native", "prompt"])
 async def test_tools_the_model_has_yet_to_find_are_not_recovered(mode: Any) -> None:
+    if not hasattr(params(), "visibility_of"):
+        pytest.skip("this version withholds no tools")
     hidden = ToolDefinition(
         name="hidden",
         parameters_json_schema={"type": "object", "properties": {}},
@@ -496,23 +499,25 @@ async def test_requests_and_responses_take_turns() -> None:
 
 
 async def test_retries_of_every_kind_become_user_text() -> None:
-    with pytest.warns(Warning, match="RetryPromptPart"):
-        named = kinds.RetryPromptPart("again", tool_name="get_weather")
-    with pytest.warns(Warning, match="RetryPromptPart"):
-        bare = kinds.RetryPromptPart("not so")
-    feedback = kinds.RetryFeedbackPart(
-        "try once more", retry=kinds.RetryInfo(cause="model_retry", attempt=1, max_retries=2)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated in newer versions
+        retries: list[Any] = [
+            kinds.RetryPromptPart("again", tool_name="get_weather"),
+            kinds.RetryPromptPart("not so"),
+        ]
+    if hasattr(kinds, "RetryFeedbackPart"):
+        retry = kinds.RetryInfo(cause="model_retry", attempt=1, max_retries=2)
+        retries[1:] = [retries[1], kinds.RetryFeedbackPart("not so much", retry=retry)]
     messages: list[ModelMessage] = [
         *question(),
         ModelResponse(parts=[PARIS]),
-        ModelRequest(parts=[named, bare, feedback]),
+        ModelRequest(parts=retries),
     ]
     history, _ = await sent(messages)
     (prompt,) = history[-1].parts
     assert isinstance(prompt, UserPromptPart)
-    for words in ('<tool_result name="get_weather" error>', "again", "not so", "try once more"):
-        assert words in prompt.content
+    assert '<tool_result name="get_weather" error>\nagain' in prompt.content
+    assert prompt.content.count("not so") == len(retries) - 1
 
 
 async def test_there_is_one_system_text() -> None:
@@ -560,7 +565,7 @@ async def test_nothing_names_a_tool_that_is_not_there() -> None:
     _, info = await sent(question(), **known)
     for key in known:
         assert getattr(info.model_request_parameters, key) == set()
-    assert not info.model_request_parameters.tool_visibility
+    assert not getattr(info.model_request_parameters, "tool_visibility", None)
 
 
 async def test_a_tool_that_stands_in_for_a_native_one_is_prompted() -> None:
@@ -593,8 +598,22 @@ async def test_no_response_format_stands_against_a_call(output: Any) -> None:
     for asked in script.asked:
         sent_params = asked.info.model_request_parameters
         assert sent_params.output_mode == "text"
-        assert sent_params.output_object is None
         assert (asked.info.instructions or "").count('{"properties": {"name"') == 1
+
+
+async def test_where_no_call_may_come_the_response_format_stays() -> None:
+    script = Script('{"name": "Paris", "population": 2}')
+    agent = Agent(
+        FallbackToolModel(script.model, mode="prompt"),
+        tools=[get_weather],
+        output_type=NativeOutput(City),
+        instructions="Be nice.",
+    )
+    output = (await agent.run("Go", model_settings={"tool_choice": "none"})).output
+    assert output == City(name="Paris", population=2)
+    info = script.asked[0].info
+    assert (info.model_request_parameters.output_mode, info.instructions) == ("native", "Be nice.")
+    assert not info.function_tools
 
 
 async def test_a_bare_call_is_no_structured_answer() -> None:
@@ -729,6 +748,8 @@ async def test_wrappers_may_share_what_they_know_of_servers() -> None:
 
 async def test_a_capability_that_wraps_anew_each_time_is_refused_once() -> None:
     capabilities = pytest.importorskip("pydantic_ai.capabilities")
+    if not hasattr(capabilities.AbstractCapability, "get_wrapper_model"):
+        pytest.skip("capabilities of this version wrap no models")
 
     class Recovering(capabilities.AbstractCapability[Any]):
         refusals = Refusals()
@@ -950,6 +971,7 @@ async def test_numbers_that_json_lacks_reach_the_tool() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_special_tokens_reach_the_tool_whole(way: str) -> None:
+    pytest.importorskip("pydantic_ai._special_tokens")
     # The framework breaks them with a joiner on their way out; escaped in a call the joiner would
     # pass its own repair, and end up in the file that the tool writes.
     text = '```json\n{"name": "write", "arguments": {"text": "<\\u200d|im_start|> 👩\\u200d🚀"}}\n```'
@@ -967,6 +989,7 @@ async def test_special_tokens_reach_the_tool_whole(way: str) -> None:
 
 
 async def test_a_special_token_in_a_result_does_not_hide_that_a_call_was_copied() -> None:
+    pytest.importorskip("pydantic_ai._special_tokens")
     copied = fence("write", text="<|im_start|>")
     profile = {"may_tokenize_special_tokens_in_content": True}
     script = Script(fence("read"), f"It says {copied}", profile=profile)

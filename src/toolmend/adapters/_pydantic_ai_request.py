@@ -109,11 +109,11 @@ class Outgoing:
         parts = list(self.params.instruction_parts or ())
         if params.instruction_parts is None:
             parts = [*recorded_instructions(messages), *parts]
-        extra = [text for text in (_schema_text(self.params), self.turn.instructions) if text]
-        if extra:
+        if self.turn.active:
             # All in one part: many chat templates allow one system message and no more.
             system, messages = without_system(messages)
-            texts = [*system, *(part.content for part in parts), *extra]
+            schema = _schema_text(self.params)
+            texts = [*system, *(part.content for part in parts), *schema, self.turn.instructions]
             dynamic = any(part.dynamic for part in parts)
             parts = [InstructionPart(content="\n\n".join(texts), dynamic=dynamic)]
         history = history_as_text(messages, self.turn)
@@ -122,19 +122,18 @@ class Outgoing:
     def _params_as_text(self, parts: list[InstructionPart]) -> ModelRequestParameters:
         params = self.native[2]
         known = {field.name for field in fields(params)}
+        changes = {name: value for name, value in _TOOL_FIELDS.items() if name in known}
+        if self.turn.active and self.params.output_mode != "image":
+            # A forced response format would forbid the model to write a call.
+            changes.update(output_mode="text", allow_text_output=True)
         return replace(
             params,
             function_tools=[],
             output_tools=[],
             # Settled: where a function tool stands in for a native one, one of them is gone.
             native_tools=self.params.native_tools,
-            # A forced response format would forbid the model to write a call.
-            output_mode="image" if self.params.output_mode == "image" else "text",
-            output_object=None,
-            prompted_output_template=None,
-            allow_text_output=True,
             instruction_parts=parts or params.instruction_parts,
-            **{name: value for name, value in _TOOL_FIELDS.items() if name in known},
+            **changes,
         )
 
     def _settings_as_text(self) -> ModelSettings | None:
@@ -183,10 +182,10 @@ def _permitted(
     return offered, must
 
 
-def _schema_text(params: ModelRequestParameters) -> str:
+def _schema_text(params: ModelRequestParameters) -> list[str]:
     """What tells the model about its output where a response format would have done so."""
     if params.output_mode != "native" or params.prompted_output_instructions:
-        return ""  # prompted: it is among the instructions already
+        return []  # prompted: it is among the instructions already
     template = params.prompted_output_template or DEFAULT_PROMPTED_OUTPUT_TEMPLATE
     described = replace(params, prompted_output_template=template)
-    return described.prompted_output_instructions or ""
+    return [described.prompted_output_instructions or ""]

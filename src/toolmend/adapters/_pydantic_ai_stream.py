@@ -32,7 +32,7 @@ from pydantic_ai.usage import RequestUsage
 
 from toolmend._turn import Reader, Turn
 from toolmend._types import ToolCall
-from toolmend.adapters._pydantic_ai_reply import arguments_as_json, is_cut
+from toolmend.adapters._pydantic_ai_reply import arguments_as_json, is_cut, recovered
 
 __all__ = ["RecoveredStream"]
 
@@ -82,6 +82,7 @@ class RecoveredStream(StreamedResponse):
     hold_text: bool = False
 
     def __post_init__(self) -> None:
+        self._begun = False
         self._passages: dict[int, _Passage] = {}
         self._numbers = 0
         self._recovered = False
@@ -94,6 +95,7 @@ class RecoveredStream(StreamedResponse):
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         try:
             async for event in self.inner:
+                self._begun = True
                 self._copy_bookkeeping()
                 for own in self._on(event):
                     yield own
@@ -105,6 +107,8 @@ class RecoveredStream(StreamedResponse):
 
     def get(self) -> ModelResponse:
         """The response so far; once the stream is given up, with what was held back as text."""
+        if not self._begun:  # there are streams that only hand out a response at the end
+            return recovered(self.inner.get(), self.turn)
         self._copy_bookkeeping()
         response = super().get()
         if not self._over:
