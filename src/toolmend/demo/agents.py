@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 from langchain_ollama import ChatOllama
@@ -30,6 +31,8 @@ from toolmend.adapters.pydantic_ai import FallbackToolModel
 __all__ = ["Server", "ask_langgraph", "ask_pydantic_ai"]
 
 Tool = Callable[..., str]
+
+_TIMEOUT = 600.0  # seconds; a model on somebody's own machine may be slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +66,29 @@ def ask_pydantic_ai(
     Returns:
         The run's output: text, or an object of `output_type`.
     """
-    model: Model
+    return asyncio.run(_ask(server, question, tools, output_type, wrapped=wrapped, stream=stream))
+
+
+async def _ask(
+    server: Server, question: str, tools: Sequence[Tool], output_type: Any, *, wrapped: bool, stream: bool
+) -> Any:
+    async with httpx2.AsyncClient(timeout=_TIMEOUT) as http:
+        model = _model(server, http)
+        agent: Agent[None, Any] = Agent(
+            FallbackToolModel(model) if wrapped else model, tools=list(tools), output_type=output_type
+        )
+        if not stream:
+            return (await agent.run(question)).output
+        async with agent.run_stream_events(question) as events:
+            return [event.result.output async for event in events if isinstance(event, AgentRunResultEvent)][-1]
+
+
+def _model(server: Server, http: httpx2.AsyncClient) -> Model:
     if server.ollama:
-        provider = OllamaProvider(base_url=server.base_url, api_key=server.api_key)
-        model = OllamaModel(server.model, provider=provider)
-    else:
-        model = OpenAIChatModel(server.model, provider=OpenAIProvider(base_url=server.base_url, api_key=server.api_key))
-    agent: Agent[None, Any] = Agent(
-        FallbackToolModel(model) if wrapped else model, tools=list(tools), output_type=output_type
-    )
-    return asyncio.run(_streamed(agent, question) if stream else _ran(agent, question))
-
-
-async def _ran(agent: Agent[None, Any], question: str) -> Any:
-    return (await agent.run(question)).output
-
-
-async def _streamed(agent: Agent[None, Any], question: str) -> Any:
-    output = None
-    async with agent.run_stream_events(question) as events:
-        async for event in events:
-            if isinstance(event, AgentRunResultEvent):
-                output = event.result.output
-    return output
+        ollama = OllamaProvider(base_url=server.base_url, api_key=server.api_key, http_client=http)
+        return OllamaModel(server.model, provider=ollama)
+    openai = OpenAIProvider(base_url=server.base_url, api_key=server.api_key, http_client=http)
+    return OpenAIChatModel(server.model, provider=openai)
 
 
 def ask_langgraph(server: Server, question: str, tools: Sequence[Tool], *, wrapped: bool, stream: bool = False) -> str:

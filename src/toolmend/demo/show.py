@@ -28,7 +28,7 @@ def run(console: Console, server: Server | None = None) -> bool:
         Whether every wrapped system worked.
     """
     if server:
-        found = Servers(dict.fromkeys((system.server for system in SYSTEMS), server), scripted=False)
+        found = Servers(dict.fromkeys((system.server for system in SYSTEMS), server), scripted=False, one_model=True)
         return _show(console, found, f"{server.model} on {server.base_url}")
     title = "a tiny model on llama.cpp, in this process"
     if not llamacpp.available():

@@ -112,15 +112,17 @@ class Servers:
     Attributes:
         by_kind: kind of server > where it is.
         scripted: whether the replies are known.
+        one_model: the servers know one model only, whatever name a system has for it.
     """
 
     by_kind: dict[str, Server] = field(default_factory=dict[str, Server])
     scripted: bool = True
+    one_model: bool = False
 
     def ask(self, system: System, question: Question, *, wrapped: bool, stream: bool = False) -> Outcome:
         """Ask one question, with the model wrapped or bare."""
         found = self.by_kind[system.server]
-        server = Server(found.base_url, system.model if self.scripted else found.model, found.ollama, found.api_key)
+        server = Server(found.base_url, found.model if self.one_model else system.model, found.ollama, found.api_key)
         with Workshop() as workshop:
             tools: list[Callable[..., str]] = [getattr(workshop, name) for name in system.tools]
             try:
