@@ -1,0 +1,147 @@
+"""What the wrapper adds to an agent's run: against the same run on a scripted model with native calls, bare.
+
+usage: python benchmarks/overhead.py
+
+A run is one question, one call and the answer: two requests to the model. The model costs nothing, so the ratio is the
+worst case; a real model takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _table import ratio, write  # noqa: E402
+from langchain_core.language_models import BaseChatModel  # noqa: E402
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage  # noqa: E402
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult  # noqa: E402
+from langchain_core.tools import tool  # noqa: E402
+from langchain_core.utils.function_calling import convert_to_openai_tool  # noqa: E402
+from langgraph.graph import START, MessagesState, StateGraph  # noqa: E402
+from langgraph.prebuilt import ToolNode, tools_condition  # noqa: E402
+from pydantic_ai import Agent  # noqa: E402
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart  # noqa: E402
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel  # noqa: E402
+
+from toolmend.adapters.langchain import FallbackToolChatModel  # noqa: E402
+from toolmend.adapters.pydantic_ai import FallbackToolModel  # noqa: E402
+
+ARGUMENTS = {"city": "Paris"}
+FENCE = f"I will look.\n```json\n{json.dumps({'name': 'get_weather', 'arguments': ARGUMENTS})}\n```"
+ANSWER = "It is sunny in Paris."
+
+
+def answered(messages) -> bool:
+    """Whether the last message brings the tool's result."""
+    return "sunny in" in str(messages[-1])
+
+
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return f"sunny in {city}"
+
+
+def pydantic_ai(*, native: bool) -> FunctionModel:
+    def reply(messages, _info) -> ModelResponse:
+        if answered(messages):
+            return ModelResponse(parts=[TextPart(ANSWER)])
+        return ModelResponse(parts=[ToolCallPart("get_weather", ARGUMENTS) if native else TextPart(FENCE)])
+
+    async def stream(messages, _info) -> AsyncIterator:
+        if answered(messages):
+            for start in range(0, len(ANSWER), 4):
+                yield ANSWER[start : start + 4]
+        elif native:
+            yield {0: DeltaToolCall(name="get_weather", json_args=json.dumps(ARGUMENTS))}
+        else:
+            for start in range(0, len(FENCE), 4):
+                yield FENCE[start : start + 4]
+
+    return FunctionModel(reply, stream_function=stream)
+
+
+class Scripted(BaseChatModel):
+    """Says one call, then the answer."""
+
+    native: bool
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools, **kwargs):
+        return self.bind(tools=[convert_to_openai_tool(t) for t in tools], **kwargs)
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs) -> ChatResult:
+        if answered(messages):
+            message = AIMessage(ANSWER)
+        elif self.native:
+            message = AIMessage("", tool_calls=[{"name": "get_weather", "args": ARGUMENTS, "id": "1"}])
+        else:
+            message = AIMessage(FENCE)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        text = ANSWER if answered(messages) else FENCE
+        if text is FENCE and self.native:
+            call = {"name": "get_weather", "args": json.dumps(ARGUMENTS), "id": "1", "index": 0}
+            yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[call]))
+            return
+        for start in range(0, len(text), 4):
+            yield ChatGenerationChunk(message=AIMessageChunk(text[start : start + 4]))
+
+
+def graph(model: BaseChatModel):
+    llm = model.bind_tools([tool(get_weather)])
+    builder = StateGraph(MessagesState)
+    builder.add_node("thinker", lambda state: {"messages": [llm.invoke(state["messages"])]})
+    builder.add_node("tools", ToolNode([tool(get_weather)]))
+    builder.add_edge(START, "thinker")
+    builder.add_conditional_edges("thinker", tools_condition)
+    builder.add_edge("tools", "thinker")
+    return builder.compile()
+
+
+def main() -> None:
+    rows = []
+    bare = Agent(pydantic_ai(native=True), tools=[get_weather])
+    for mode in ("native", "prompt"):
+        wrapped = Agent(FallbackToolModel(pydantic_ai(native=False), mode=mode), tools=[get_weather])
+        assert wrapped.run_sync("Weather in Paris?").output == bare.run_sync("Weather in Paris?").output == ANSWER
+        rows.append(
+            row("PydanticAI `run`", mode, lambda w=wrapped: w.run_sync("Weather?"), lambda: bare.run_sync("Weather?"))
+        )
+    start = {"messages": [HumanMessage("Weather in Paris?")]}
+    bare_graph = graph(Scripted(native=True))
+    for mode in ("native", "prompt"):
+        wrapped_graph = graph(FallbackToolChatModel(Scripted(native=False), mode=mode))
+        assert wrapped_graph.invoke(start)["messages"][-1].text == bare_graph.invoke(start)["messages"][-1].text
+        rows.append(
+            row("LangGraph `invoke`", mode, lambda w=wrapped_graph: w.invoke(start), lambda: bare_graph.invoke(start))
+        )
+        rows.append(
+            row(
+                "LangGraph `stream`",
+                mode,
+                lambda w=wrapped_graph: streamed(w, start),
+                lambda: streamed(bare_graph, start),
+            )
+        )
+    write("overhead", ("run", "mode", "wrapped", "bare, native", "ratio"), rows)
+
+
+def streamed(app, start) -> list:
+    return list(app.stream(start, stream_mode="messages"))
+
+
+def row(run: str, mode: str, work, base) -> tuple[str, ...]:
+    wrapped, bare, times = ratio(lambda: [work() for _ in range(10)], lambda: [base() for _ in range(10)])
+    return run, mode, f"{wrapped * 100:.2f} ms", f"{bare * 100:.2f} ms", f"{times:.2f}"
+
+
+if __name__ == "__main__":
+    main()
