@@ -9,26 +9,22 @@ worst case; a real model takes seconds.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+from _table import ratio, write
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
-from _table import ratio, write  # noqa: E402
-from langchain_core.language_models import BaseChatModel  # noqa: E402
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage  # noqa: E402
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult  # noqa: E402
-from langchain_core.tools import tool  # noqa: E402
-from langchain_core.utils.function_calling import convert_to_openai_tool  # noqa: E402
-from langgraph.graph import START, MessagesState, StateGraph  # noqa: E402
-from langgraph.prebuilt import ToolNode, tools_condition  # noqa: E402
-from pydantic_ai import Agent  # noqa: E402
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart  # noqa: E402
-from pydantic_ai.models.function import DeltaToolCall, FunctionModel  # noqa: E402
-
-from toolmend.adapters.langchain import FallbackToolChatModel  # noqa: E402
-from toolmend.adapters.pydantic_ai import FallbackToolModel  # noqa: E402
+from toolmend.adapters.langchain import FallbackToolChatModel
+from toolmend.adapters.pydantic_ai import FallbackToolModel
 
 ARGUMENTS = {"city": "Paris"}
 FENCE = f"I will look.\n```json\n{json.dumps({'name': 'get_weather', 'arguments': ARGUMENTS})}\n```"

@@ -169,13 +169,14 @@ def steps(text: str, size: int) -> int:
         return trace
 
     parser = toolmend.StreamParser(TOOLS)
+    previous = sys.gettrace()  # a coverage run has one
     sys.settrace(trace)
     try:
         for at in range(0, len(text), size):
             parser.feed(text[at : at + size])
         parser.close()
     finally:
-        sys.settrace(None)
+        sys.settrace(previous)
     return count
 
 

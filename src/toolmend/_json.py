@@ -1,6 +1,6 @@
 """Lenient JSON that refuses to guess, for objects that models write.
 
-Strict JSON is read by the standard library. Only where that fails does `_Reader` go over the text once more, mend
+Strict JSON is read by the standard library. Only where that fails does `Reader` go over the text once more, mend
 what has a single reading, and list each thing it mended. What has two readings, such as a bare word for a value,
 raises `NotJSON`: a guessed argument would be an executed action.
 
@@ -12,51 +12,28 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from types import NoneType
+from typing import Any, NoReturn, cast
 
-__all__ = ["NotJSON", "Reader", "past", "read_value", "read_values"]
+from toolmend._json_strings import NotJSON, StringReader, past
+
+__all__ = ["NotJSON", "Reader", "past", "read_value", "read_values", "strict"]
 
 _MAX_DEPTH = 100  # nesting beyond this is no tool call; the bound keeps the reader off the recursion limit
 
 _SPACE = re.compile(r"(?:\s++|//[^\n]*+|/\*(?s:.*?)\*/|\#[^\n]*+)*+")
 _PLAIN = re.compile(r"\s*+")
 _NUMBER = re.compile(r"-?+(?:0|[1-9][0-9]*+)(\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![\w.])")
-_LOOSE_NUMBER = re.compile(r"[+-]?+[0-9][0-9_]*+(?:\.[0-9_]*+)?(?:[eE][+-]?[0-9]++)?(?![\w.])|[+-]?+\.[0-9]++(?![\w.])")
+# no zeros in front: whether 0644 counts in eights, in tens or is a text, nobody can tell
+_LOOSE_NUMBER = re.compile(
+    r"[+-]?+(?:(?:0|[1-9][0-9]*+(?:_[0-9]++)*+)(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+(?![\w.])"
+)
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*+")
 _LITERALS = {"true": True, "false": False, "null": None}
 _PYTHON = {"True": True, "False": False, "None": None}
-_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_PYTHON_ESCAPES = {
-    "'": "'",
-    '"': '"',
-    "\\": "\\",
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-    "0": "\0",
-    "\n": "",
-}
-_NEEDLESS = frozenset("'_$`&%#~@")  # escaped by habit from Markdown, LaTeX or shells: the backslash means nothing
-_RUN = {quote: re.compile(rf"[^\\{quote}]++") for quote in "\"'"}
-_HEX = re.compile(r"u([0-9a-fA-F]{4})")
-_PYTHON_HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})")
-_LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_CONTROL = re.compile(r"[\x00-\x1f]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PREFIX = re.compile(r"(?i:r|u|f|b|rb|br|fr|rf)(?=[\"'])")
-
-
-def past(pattern: re.Pattern[str], text: str, at: int) -> int:
-    """The index behind a match of `pattern` at `at`; `at` itself where there is none."""
-    found = pattern.match(text, at)
-    return found.end() if found else at
-
-
-class NotJSON(ValueError):
-    """The text is no JSON, or has more than one reading. The message says where."""
 
 
 def read_value(text: str) -> tuple[Any, tuple[str, ...]]:
@@ -84,35 +61,58 @@ def read_values(text: str) -> tuple[list[Any], tuple[str, ...]]:
         NotJSON: something between or inside them has no single reading.
     """
     try:
-        return [_strict(text)], ()
+        return [strict(text)], ()
     except (ValueError, RecursionError):
         return Reader(text).values()
+
+
+def strict(text: str) -> Any:
+    """Read one value as the standard says, except where what it allows has no single reading or would do harm later.
+
+    Raises:
+        ValueError: it is no JSON, or a key is given twice, a number is infinite, half a character is escaped.
+        RecursionError: it is nested too deeply for Python.
+    """
+    if _SURROGATE.search(text):
+        raise NotJSON("surrogates are for the careful reader")
+    value = _decode(text)
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return value
+    raise NotJSON("nested too deeply")
+
+
+def _children(node: object) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return cast("dict[str, Any]", node).values()
+    return cast("list[Any]", node) if isinstance(node, list) else ()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise NotJSON("a key is given twice")
+    return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise NotJSON("a number is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise NotJSON(f"{name} is no JSON value")
 
 
-_strict = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant).decode
 
 
-class Reader:
+class Reader(StringReader):
     """Reads values from `text`, starting at `at`; `repairs` grows as it goes."""
-
-    def __init__(self, text: str, at: int = 0, *, python: bool = False) -> None:
-        self.text = text
-        self.at: int = at
-        self.python = python
-        self._repairs: dict[str, None] = {}
-
-    @property
-    def repairs(self) -> tuple[str, ...]:
-        """What was mended so far, each kind once."""
-        return tuple(self._repairs)
-
-    def mend(self, what: str) -> None:
-        """Note a repair."""
-        self._repairs[what] = None
 
     def values(self) -> tuple[list[Any], tuple[str, ...]]:
         """Read all values up to the end of the text."""
@@ -130,10 +130,6 @@ class Reader:
         if len(found) > 1:
             self.mend("several values in one place")
         return found, self.repairs
-
-    def peek(self) -> str:
-        """The next character, or an empty string at the end."""
-        return self.text[self.at : self.at + 1]
 
     def skip(self, also: str = "") -> None:
         """Skip white space, comments and the characters of `also`."""
@@ -165,7 +161,10 @@ class Reader:
             return self._array(depth, "]" if char == "[" else ")")
         if char and char in "\"'":
             return self.string()
-        return self._scalar()
+        scalar = self._scalar()
+        if depth and self.at >= len(self.text) and not isinstance(scalar, (bool, NoneType)):
+            raise NotJSON("a number may be cut off at the end")
+        return scalar
 
     def _object(self, depth: int) -> dict[str, Any]:
         self.at += 1
@@ -176,7 +175,12 @@ class Reader:
             if self.peek() != ":":
                 self._fail("':' after a key")
             self.at += 1
-            found[key] = self.value(depth + 1)
+            value = self.value(depth + 1)
+            if key in found:
+                if repr(found[key]) != repr(value):
+                    raise NotJSON(f"{key!r} is given twice")
+                self.mend("dropped a repeated key")
+            found[key] = value
         return found
 
     def _key(self, depth: int) -> str:
@@ -191,7 +195,7 @@ class Reader:
         if not self.python:
             self._fail("a key")
         key = self.value(depth + 1)  # a Python dict may have numbers as keys; JSON writes them as text
-        if isinstance(key, bool) or not isinstance(key, (int, float)):
+        if isinstance(key, bool) or not isinstance(key, (int, float, str)):
             self._fail("a key")
         return str(key)
 
@@ -209,6 +213,8 @@ class Reader:
             if self.peek() == ",":
                 self.at += 1
                 self.skip()
+                if not self.peek():
+                    raise NotJSON("cut off behind a comma")
                 if self.peek() == closer and closer != ")":
                     self.mend("dropped a trailing comma")
             elif self.peek() not in (closer, ""):
@@ -220,84 +226,6 @@ class Reader:
             self.mend(f"added a missing {closer!r}")
             return False
         return True
-
-    def string(self) -> str:
-        """Read a quoted string; neighbours in Python text are joined, as Python does."""
-        quote = self.peek()
-        if quote == "'" and not self.python:
-            self.mend("single quotes")
-        if self.python and self.text.startswith(quote * 3, self.at):
-            return self._triple(quote * 3)
-        self.at += 1
-        return self._quoted(quote)
-
-    def _quoted(self, quote: str) -> str:
-        parts: list[str] = []
-        run = _RUN[quote]
-        while True:
-            plain = run.match(self.text, self.at)
-            if plain:
-                parts.append(plain.group())
-                self.at = plain.end()
-                if not self.python and _CONTROL.search(plain.group()):
-                    self.mend("escaped a raw control character")
-            char = self.peek()
-            self.at += 1
-            if char == quote:
-                return "".join(parts)
-            if not char:
-                raise NotJSON("a string is not closed")
-            parts.append(self._escape())
-
-    def _escape(self) -> str:
-        """Read what follows a backslash."""
-        char = self.peek()
-        table = _PYTHON_ESCAPES if self.python else _ESCAPES
-        if char in table:
-            self.at += 1
-            return table[char]
-        number = (_PYTHON_HEX if self.python else _HEX).match(self.text, self.at)
-        if number:
-            self.at = number.end()
-            return self._character(int(next(filter(None, number.groups())), 16))
-        self.at += len(char)
-        if self.python:
-            return "\\" + char
-        if char in _NEEDLESS:
-            self.mend(f"dropped a needless escape \\{char}")
-            return char
-        self.mend(f"kept an invalid escape \\{char}")
-        return "\\" + char
-
-    def _character(self, code: int) -> str:
-        """The character of a code, joining the two halves of a surrogate pair."""
-        if 0xD800 <= code < 0xDC00 and not self.python:
-            low = _LOW_SURROGATE.match(self.text, self.at)
-            if low:
-                self.at = low.end()
-                return chr(0x10000 + ((code - 0xD800) << 10) + (int(low[1], 16) - 0xDC00))
-        if code > 0x10FFFF:
-            raise NotJSON("no such character")
-        return chr(code)
-
-    def _triple(self, quotes: str) -> str:
-        self.at += 3
-        parts: list[str] = []
-        while not self.text.startswith(quotes, self.at):
-            char = self.peek()
-            if not char:
-                raise NotJSON("a string is not closed")
-            self.at += 1
-            if char == "\\":
-                parts.append(self._escape())
-                continue
-            plain = _RUN[quotes[0]].match(self.text, self.at - 1)
-            if plain:
-                self.at = plain.end()
-                char = plain.group()
-            parts.append(char)
-        self.at += 3
-        return "".join(parts)
 
     def _scalar(self) -> Any:
         number = _NUMBER.match(self.text, self.at)

@@ -28,9 +28,7 @@ PARIS = [{"role": "user", "content": "weather in Paris"}]
 CALL = {
     "role": "assistant",
     "content": "",
-    "tool_calls": [
-        {"id": "1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
-    ],
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}],
 }
 
 
@@ -105,9 +103,7 @@ class TestRefusal:
         status, kind, raw = post(rejecting, "/api/chat", body)
         assert (status, kind) == (400, "application/json; charset=utf-8")
         assert raw == b'{"error":"%s"}' % REFUSED.encode()
-        assert rejecting.requests == [
-            {"method": "POST", "path": "/api/chat", "body": body, "status": 400}
-        ]
+        assert rejecting.requests == [{"method": "POST", "path": "/api/chat", "body": body, "status": 400}]
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_openai_body(self, rejecting: OllamaStandin, stream: bool) -> None:
@@ -115,8 +111,7 @@ class TestRefusal:
         status, _, raw = post(rejecting, "/v1/chat/completions", body)
         assert status == 400
         assert raw == (
-            b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":null}}'
-            % REFUSED.encode()
+            b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":null}}' % REFUSED.encode()
         )
 
     @pytest.mark.parametrize("stream", [False, True])
@@ -128,9 +123,7 @@ class TestRefusal:
     @pytest.mark.parametrize("stream", [False, True])
     def test_openai_client(self, rejecting: OllamaStandin, stream: bool) -> None:
         with sdk(rejecting) as client, pytest.raises(openai.BadRequestError) as caught:
-            client.chat.completions.create(
-                model="gemma", messages=PARIS, tools=[TOOL], stream=stream
-            )
+            client.chat.completions.create(model="gemma", messages=PARIS, tools=[TOOL], stream=stream)
         assert caught.value.body == {
             "message": REFUSED,
             "type": "invalid_request_error",
@@ -181,9 +174,7 @@ class TestToolsAccepted:
     def test_tool_results_reach_the_model(self, accepting: OllamaStandin) -> None:
         result = {"role": "tool", "tool_call_id": "1", "content": "18 degrees"}
         with sdk(accepting) as client:
-            answer = client.chat.completions.create(
-                model="gemma", messages=[*PARIS, CALL, result], tools=[TOOL]
-            )
+            answer = client.chat.completions.create(model="gemma", messages=[*PARIS, CALL, result], tools=[TOOL])
         assert answer.choices[0].message.content == DEFAULT
 
 
@@ -210,17 +201,13 @@ class TestHistory:
             ),
         ],
     )
-    def test_openai_rules(
-        self, recorded: OllamaStandin, message: dict[str, Any], error: str
-    ) -> None:
+    def test_openai_rules(self, recorded: OllamaStandin, message: dict[str, Any], error: str) -> None:
         body = {"model": "gemma", "messages": [message]}
         status, _, raw = post(recorded, "/v1/chat/completions", body)
         assert (status, json.loads(raw)["error"]["message"]) == (400, error)
 
     @pytest.mark.parametrize("content", [None, "", "Let me see."])
-    def test_content_may_be_null_beside_calls(
-        self, recorded: OllamaStandin, content: str | None
-    ) -> None:
+    def test_content_may_be_null_beside_calls(self, recorded: OllamaStandin, content: str | None) -> None:
         messages = [*PARIS, {**CALL, "content": content}, *PARIS]
         body = {"model": "gemma", "messages": messages}
         assert post(recorded, "/v1/chat/completions", body)[0] == 200
@@ -245,9 +232,7 @@ class TestHistory:
             {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
         ],
     )
-    def test_native_types_are_strict(
-        self, recorded: OllamaStandin, message: dict[str, Any]
-    ) -> None:
+    def test_native_types_are_strict(self, recorded: OllamaStandin, message: dict[str, Any]) -> None:
         status, _, raw = post(recorded, "/api/chat", {"model": "gemma", "messages": [message]})
         assert status == 400
         assert json.loads(raw)["error"].startswith("json: cannot unmarshal")
@@ -295,9 +280,7 @@ class TestModels:
             ("GET", "/nothing", 404, b"404 page not found"),
         ],
     )
-    def test_other_paths(
-        self, recorded: OllamaStandin, method: str, path: str, status: int, body: bytes
-    ) -> None:
+    def test_other_paths(self, recorded: OllamaStandin, method: str, path: str, status: int, body: bytes) -> None:
         connection = http.client.HTTPConnection(recorded.url.removeprefix("http://"), timeout=10)
         connection.request(method, path)
         with connection.getresponse() as response:
@@ -338,9 +321,7 @@ class TestSettings:
         body = {"model": "gemma", "messages": PARIS, "format": "xml"}
         status, _, raw = post(recorded, "/api/chat", body)
         assert status == 500
-        assert json.loads(raw) == {
-            "error": 'invalid format: "xml"; expected "json" or a valid JSON Schema object'
-        }
+        assert json.loads(raw) == {"error": 'invalid format: "xml"; expected "json" or a valid JSON Schema object'}
 
     @pytest.mark.usefixtures("llama")
     def test_schema_is_enforced(self, ollama_rejecting: OllamaStandin) -> None:
@@ -371,17 +352,13 @@ class TestBadConnections:
         assert message in json.loads(answer)["error"]
 
     @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
-    def test_client_that_hangs_up(
-        self, rejecting: OllamaStandin, path: str, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_client_that_hangs_up(self, rejecting: OllamaStandin, path: str, capfd: pytest.CaptureFixture[str]) -> None:
         body = json.dumps({"model": "gemma", "messages": PARIS, "stream": True}).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         address = ("127.0.0.1", int(rejecting.url.rpartition(":")[2]))
         for _ in range(5):
             with socket.create_connection(address) as connection:
-                connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                )
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
                 connection.sendall(head + body)
                 connection.recv(40)
         assert post(rejecting, path, body)[0] == 200

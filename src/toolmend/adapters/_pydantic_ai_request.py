@@ -83,17 +83,18 @@ class Outgoing:
         self._defaults = defaults
         messages = native[0]
         specs = _offered(params)
-        self._offers = bool(specs)
+        self.rewritable = bool(specs) or mentions_tools(messages)
         names, required = _permitted(settings, params, {spec.name for spec in specs})
         specs = [spec for spec in specs if spec.name in names]
+        # The server goes on with a suspended response by itself: nothing about it may change.
         suspended = is_suspended(messages)
+        self.rewritable = self.rewritable and not suspended
         self.turn = Turn(
             () if suspended else specs,
             tool_choice=[spec.name for spec in specs] if required and not suspended else "auto",
             options=options,
             echoes=result_texts(messages) if specs else (),
         )
-        self.rewritable = not suspended and (self._offers or mentions_tools(messages))
 
     def as_text(self) -> RequestArguments:
         """The request with its tools in the system text, its calls and results in the history.
@@ -101,9 +102,7 @@ class Outgoing:
         Raises:
             UserError: the tool choice wants what is not offered; no server could say so any more.
         """
-        messages, settings, params = self.native
-        if not self._offers:
-            return history_as_text(messages, self.turn), settings, params
+        messages, _, params = self.native
         if resolve_tool_choice is not None:
             resolve_tool_choice(self._settings, self.params)
         parts = list(self.params.instruction_parts or ())

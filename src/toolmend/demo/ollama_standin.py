@@ -118,9 +118,7 @@ class OllamaStandin:
             answer = self._dispatch(method, path, body)
         except (RefusalError, VoiceError) as error:
             answer = _Answer.of_json(error_body(path, error.status, str(error)), error.status)
-        self.requests.append(
-            {"method": method, "path": path, "body": body, "status": int(answer.status)}
-        )
+        self.requests.append({"method": method, "path": path, "body": body, "status": int(answer.status)})
         return answer
 
     def _dispatch(self, method: str, path: str, body: Json) -> _Answer:
@@ -132,10 +130,7 @@ class OllamaStandin:
             case "GET", "/api/tags":
                 return _Answer.of_json({"models": [self._listed(name) for name in self._names()]})
             case "GET", "/v1/models":
-                data = [
-                    {"id": name, "object": "model", "created": 0, "owned_by": "library"}
-                    for name in self._names()
-                ]
+                data = [{"id": name, "object": "model", "created": 0, "owned_by": "library"} for name in self._names()]
                 return _Answer.of_json({"object": "list", "data": data})
             case "POST", "/api/show":
                 return self._show(body.get("model") or body.get("name") or "")
@@ -150,9 +145,7 @@ class OllamaStandin:
         if not request.messages:
             loaded = chat.whole(request, "", Piece(reason="load"))
             return _Answer.of_json(loaded)
-        pieces = self._voice.speak(
-            Question(messages=self._prompt(request.messages), settings=request.settings)
-        )
+        pieces = self._voice.speak(Question(messages=self._prompt(request.messages), settings=request.settings))
         if request.stream:
             # An error that comes before the first piece still has a status of its own.
             first = next(pieces)
@@ -242,9 +235,7 @@ def _read_json(raw: bytes) -> Json:
     except ValueError as error:
         raise RefusalError(400, f"invalid character in the request body: {error}") from error
     if not isinstance(body, dict):
-        raise RefusalError(
-            400, "json: cannot unmarshal the body into Go value of type api.ChatRequest"
-        )
+        raise RefusalError(400, "json: cannot unmarshal the body into Go value of type api.ChatRequest")
     return cast("Json", body)
 
 

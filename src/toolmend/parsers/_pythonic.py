@@ -22,6 +22,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*+\s*+\(")
 _KEYWORD = re.compile(r"([A-Za-z_]\w*+)\s*+=(?!=)\s*+")
 _SEPARATORS = re.compile(r"[\s,;]*+")
 _AND = re.compile(r"[\s,;]*+(?:and\s++|then\s++)*+")
+_SURROGATE = re.compile(r"\\ud[89a-f]")  # as `repr` writes it
 _TOKEN = re.compile(r"""(?P<string>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<open>[(\[{])|(?P<close>[)\]}])|,""")
 
 
@@ -59,7 +60,10 @@ def render_call(call: ToolCall) -> str:
     for name in (*call.name.split("."), *call.arguments):
         if not name.isidentifier() or keyword.iskeyword(name):
             raise RenderError(f"{name!r} in a call of {call.name!r} is no Python name; choose a JSON format")
-    return f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
+    text = f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
+    if _SURROGATE.search(text):
+        raise RenderError(f"a call of {call.name!r} holds half a character, which nothing can send")
+    return text
 
 
 class _Arguments:
