@@ -6,6 +6,7 @@ separators is the value, verbatim: models leave out quotes. Positional values bi
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from typing import Any
@@ -22,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*+\s*+\(")
 _KEYWORD = re.compile(r"([A-Za-z_]\w*+)\s*+=(?!=)\s*+")
 _SEPARATORS = re.compile(r"[\s,;]*+")
 _AND = re.compile(r"[\s,;]*+(?:and\s++|then\s++)*+")
-_SURROGATE = re.compile(r"\\ud[89a-f]")  # as `repr` writes it
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"""(?P<string>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<open>[(\[{])|(?P<close>[)\]}])|,""")
 
 
@@ -60,10 +61,9 @@ def render_call(call: ToolCall) -> str:
     for name in (*call.name.split("."), *call.arguments):
         if not name.isidentifier() or keyword.iskeyword(name):
             raise RenderError(f"{name!r} in a call of {call.name!r} is no Python name; choose a JSON format")
-    text = f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
-    if _SURROGATE.search(text):
+    if _SURROGATE.search(json.dumps(call.arguments, ensure_ascii=False)):
         raise RenderError(f"a call of {call.name!r} holds half a character, which nothing can send")
-    return text
+    return f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
 
 
 class _Arguments:
