@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from toolmend._blocks import LINE
 from toolmend._events import Event, ReasoningDelta, TextDelta
 
-__all__ = ["CODE", "REASONING", "Quotation", "is_quoted"]
+__all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown"]
 
 _INFO = r"[^\n`<\[{(]{0,120}"  # no character that another opener begins or ends with: it would match before the fence
 CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n(?=\s{{0,64}}\S|\s{{65}})"
@@ -28,11 +28,32 @@ _CLOSERS = {
     "[THINK]": r"\[/THINK\]",
     "<reasoning>": "</reasoning>",
 }
-_EXAMPLE = re.compile(
-    r"\b(?:examples?|e\.g|for\sinstance|would\slook|looks?\slike|such\sas|hypothetical|not\scall|don['’]t\scall)\b",
+# What is said right before a call tells whether it is shown or made. A sentence that ends with "here is an example" or
+# "it looks like this" shows; others do so only if they lead up to the call, unfinished; and a mere mention of examples
+# or formats counts only where the sentence does not tell what the model is about to do.
+_SHOWS = re.compile(
+    r"\b(?:(?:here|this|that|these|below|following)(?:['’]s| is| are)?(?: \w+){0,4} (?:examples?|samples?)"
+    r"(?: of[^.!?]{0,60}\b(?:calls?|tools?|usage|formats?|functions?))?"
+    r"|looks? like (?:this|so|that|the following)|examples? (?:\w+ )?(?:follows?|below))[*_]*[.!:,]?\Z",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?]\s")
+_LEADS = re.compile(
+    r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
+    r"|(?:show|give|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b(?:examples?|samples?|how to|how (?:a|the) call)"
+    r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
+    r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly )?"
+    r"(?:call|run|use|invoke|execute|send|write))\b",
+    re.IGNORECASE,
+)
+_MENTIONS = re.compile(
+    r"\b(?:examples?|such as|looks? like|format|syntax|samples?|templates?|usage|signature|placeholders?)\b",
+    re.IGNORECASE,
+)
+_ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:me|us)|let['’]s|now)\b", re.IGNORECASE)
+_LINE_END = r"(?=\n)"
+_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
+_FINISHED = re.compile(r"[.!?][*_)\"'”’]*\Z")
+_AFTER_ANOTHER = re.compile(r"(?:</[\w:]+>|`{3}|~~~|[}\]]|^\s*[\w.-]+\(.*\))\Z")
 
 
 @dataclass(slots=True)
@@ -42,11 +63,13 @@ class Quotation:
     Attributes:
         kind: ``"code"`` or ``"reasoning"``.
         closer: regular expression of its end.
+        shown: what it holds was introduced as an example.
         suspense: events since the first call found inside; `None` before that.
     """
 
     kind: str
     closer: str
+    shown: bool = False
     suspense: list[Event] | None = field(default=None)
 
     @classmethod
@@ -56,30 +79,48 @@ class Quotation:
             return cls("reasoning", _CLOSERS[opener])
         fence = opener.lstrip(" \t")
         width = len(fence) - len(fence.lstrip(fence[0]))
-        return cls("code", rf"{LINE}{fence[0]}{{{width},16}}[ \t]{{0,16}}(?=\n)")
+        return cls("code", rf"{LINE}{fence[0]}{{{width},16}}[ \t]{{0,16}}{_LINE_END}")
 
     def delta(self, raw: str, *, tag: bool = False) -> Event:
         """Text inside the region, or one of its tags."""
         return ReasoningDelta("" if tag else raw, raw) if self.kind == "reasoning" else TextDelta(raw, raw)
 
+    def closed_by(self, text: str, at: int) -> re.Match[str] | None:
+        """The closer that the end of the reply completes: nothing may follow the end of a fence on its line."""
+        return re.compile(self.closer.replace(_LINE_END, r"\Z")).search(text, at) if self.kind == "code" else None
+
     def settle(self, *, quoted: bool) -> list[Event]:
         """The events held in suspense: as plain content if they were quoted, else as they are."""
         events, self.suspense = self.suspense or [], None
-        if not quoted or not events:
+        if not (quoted or self.shown) or not events:
             return events
         return [self.delta("".join(event.raw for event in events))]
 
 
 def is_quoted(lead: str) -> bool:
-    """Whether what follows is quoted or shown as an example.
+    """Whether what follows stands in inline code, in quotation marks or in a block quote.
 
     Args:
         lead: the text right before it.
     """
     line = lead[lead.rfind("\n") + 1 :]
-    if line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘")):
-        return True
+    return bool(line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘")))
+
+
+def is_shown(lead: str, before: bool) -> bool:
+    """Whether what follows is shown as an example rather than said.
+
+    Args:
+        lead: the text right before it.
+        before: whether what came before it was shown: one introduction may have several examples.
+    """
     said = lead.rstrip()
     said = said[said.rfind("\n") + 1 :]
-    sentences = _SENTENCE_END.split(said)
-    return _EXAMPLE.search(sentences[-1]) is not None
+    if before and _AFTER_ANOTHER.search(said):
+        return True
+    sentence = _SENTENCE_END.split(said)[-1]
+    if _SHOWS.search(sentence):
+        return True
+    if _FINISHED.search(sentence):
+        return False
+    return bool(_LEADS.search(sentence) or (_MENTIONS.search(sentence) and not _ACTS.search(sentence)))

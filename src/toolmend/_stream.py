@@ -19,16 +19,15 @@ The laws, each a property test:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 
 import regex
 
-from toolmend._blocks import LEFTOVER, Block, Body, NotHere
+from toolmend._blocks import Block, NotHere
 from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
-from toolmend._quotation import CODE, REASONING, Quotation, is_quoted
+from toolmend._openers import OpenBlock, Openers, openers_of
+from toolmend._quotation import Quotation, is_quoted, is_shown
 from toolmend._toolbox import NotACall, Toolbox
 from toolmend._types import Tool, ToolCall, specs_of
 from toolmend.parsers import DIALECTS
@@ -38,7 +37,6 @@ __all__ = ["StreamParser", "parse"]
 _LEAD = 256  # how much of the text before a region is known to whoever judges it
 _MISSES = 32  # how many regions may run to the end of the reply in vain before the rest is taken as text
 _SLICE = 4096  # how much text is read at a time
-_PIECES = 512  # how many small pieces of a region are kept apart before they are joined
 
 
 def parse(text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] = DIALECTS) -> Reply:
@@ -81,14 +79,15 @@ class StreamParser:
         echoes: Iterable[str] = (),
     ) -> None:
         self._tools = Toolbox(specs_of(tools))
-        self._openers = _openers(tuple(dialects), self._tools) if self._tools else None
+        self._openers = openers_of(tuple(dialects), self._tools) if self._tools else None
         self._echoes = tuple(echoes)
         self._events: list[Event] = []
         self._closed = False
         self._text = ""  # some text already given out, for context, then what is held back
         self._at = 0  # where in it that begins
-        self._open: _OpenBlock | None = None
+        self._open: OpenBlock | None = None
         self._quotation: Quotation | None = None
+        self._shown = False  # the last thing that looked like a call was an example
         self._misses = 0
         self._after_call = False
 
@@ -114,6 +113,10 @@ class StreamParser:
         self._closed = True
         while self._open:
             self._run(self._close_block(self._open, truncated=truncated))
+        last = self._quotation.closed_by(self._text, self._at) if self._quotation else None
+        if last and self._quotation:
+            self._release(last.start())
+            self._end_quotation(self._quotation, last.group())
         self._release(len(self._text))
         if self._quotation:
             self._events.extend(self._quotation.settle(quoted=truncated))
@@ -162,7 +165,7 @@ class StreamParser:
             if opened:
                 return opened
 
-    def _opener(self, openers: _Openers, found: regex.Match[str]) -> str:
+    def _opener(self, openers: Openers, found: regex.Match[str]) -> str:
         """Act on an opener; return the region's text if a block opened."""
         start, opener, group = found.start(), found.group(), found.lastgroup or ""
         self._release(start)
@@ -177,19 +180,26 @@ class StreamParser:
             dialect, block = openers.blocks[int(group[1:])]
             lead = self._text[max(0, start - _LEAD) : start]
             try:
-                body = None if is_quoted(lead) and not self._quotation else block.body(opener, lead)
+                body = None if self._is_quoted(lead) else block.body(opener, lead)
             except NotHere:
                 body = None
             if body is None:
                 self._refute(block, opener, 1)
                 return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
-            self._open = _OpenBlock(dialect, block, body, opener, lead)
+            self._open = OpenBlock(dialect, block, body, opener, lead)
             return region
         return ""
 
+    def _is_quoted(self, lead: str) -> bool:
+        if self._quotation and self._quotation.kind == "code":
+            return False  # that it stands in code is known; what counts is whether the code ends
+        self._shown = is_shown(lead, self._shown)
+        return self._shown or is_quoted(lead)
+
     def _begin_quotation(self, opener: str) -> None:
         self._quotation = Quotation.opened_by(opener)
+        self._quotation.shown = is_shown(self._text[max(0, self._at - _LEAD) : self._at], self._shown)
         self._tell(self._quotation.delta(opener, tag=True))
         self._at += len(opener)
 
@@ -206,7 +216,7 @@ class StreamParser:
         else:
             self._release(self._at + text)
 
-    def _read_block(self, opened: _OpenBlock, text: str) -> str:
+    def _read_block(self, opened: OpenBlock, text: str) -> str:
         """Feed the open block; return what is left of the text once the region has ended."""
         opened.add(text)
         try:
@@ -215,7 +225,7 @@ class StreamParser:
             return self._abandon(opened, verdict.text)
         return "" if end is None else self._end_block(opened, end)
 
-    def _close_block(self, opened: _OpenBlock, *, truncated: bool) -> str:
+    def _close_block(self, opened: OpenBlock, *, truncated: bool) -> str:
         """End the open block with the reply; return what is left of the text."""
         self._misses += 1
         try:
@@ -224,12 +234,12 @@ class StreamParser:
             return self._abandon(opened, verdict.text)
         return self._end_block(opened, end, whole=opened.body.whole or not truncated)
 
-    def _end_block(self, opened: _OpenBlock, end: int, *, whole: bool = True) -> str:
+    def _end_block(self, opened: OpenBlock, end: int, *, whole: bool = True) -> str:
         region, self._open = opened.text, None
         self._judge(opened, region[:end], whole=whole)
         return region[end:]
 
-    def _abandon(self, opened: _OpenBlock, text: int) -> str:
+    def _abandon(self, opened: OpenBlock, text: int) -> str:
         region, self._open = opened.text, None
         self._text += region
         self._refute(opened.block, opened.opener, text)
@@ -237,7 +247,7 @@ class StreamParser:
         self._trim()
         return rest
 
-    def _judge(self, opened: _OpenBlock, raw: str, *, whole: bool) -> None:
+    def _judge(self, opened: OpenBlock, raw: str, *, whole: bool) -> None:
         """Tell what a finished region is."""
         calls: list[ToolCall] = []
         refused: list[NotACall] = []
@@ -306,53 +316,3 @@ class StreamParser:
             else:
                 told.extend(group)
         return told
-
-
-class _OpenBlock:
-    """A region under way."""
-
-    def __init__(self, dialect: Dialect, block: Block, body: Body, opener: str, lead: str) -> None:
-        self.dialect = dialect
-        self.block = block
-        self.body = body
-        self.opener = opener
-        self.lead = lead
-        self._joined: list[str] = []
-        self._pieces: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Keep a piece; many small ones would take many times their text in memory."""
-        self._pieces.append(text)
-        if len(self._pieces) >= _PIECES:
-            self._joined.append("".join(self._pieces))
-            self._pieces.clear()
-
-    @property
-    def text(self) -> str:
-        """All of the region so far, and what came with its last piece."""
-        return "".join((*self._joined, *self._pieces))
-
-
-@dataclass(frozen=True, slots=True)
-class _Openers:
-    """All openers as one expression, and the blocks by group name."""
-
-    outside: regex.Pattern[str]
-    marked: str
-    blocks: tuple[tuple[Dialect, Block], ...]
-
-    def inside(self, closer: str) -> regex.Pattern[str]:
-        """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
-        return _compiled(f"(?P<closer>{closer})|{self.marked}")
-
-
-_compiled = lru_cache(maxsize=256)(regex.compile)
-
-
-@lru_cache(maxsize=256)
-def _openers(dialects: tuple[Dialect, ...], tools: Toolbox) -> _Openers:
-    blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
-    groups = [f"(?P<b{n}>{block.opener})" for n, (_, block) in enumerate(blocks)]
-    marked = "|".join(group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked")
-    outside = "|".join((*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})"))
-    return _Openers(regex.compile(outside), marked or "(?!)", blocks)

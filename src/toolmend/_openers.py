@@ -1,0 +1,67 @@
+"""What may open in a reply, searched for as one expression, and the region that did open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+
+from toolmend._blocks import LEFTOVER, Block, Body
+from toolmend._dialect import Dialect
+from toolmend._quotation import CODE, REASONING
+from toolmend._toolbox import Toolbox
+
+__all__ = ["OpenBlock", "Openers", "openers_of"]
+
+_PIECES = 512  # how many small pieces of a region are kept apart before they are joined
+
+
+@dataclass(frozen=True, slots=True)
+class Openers:
+    """All openers as one expression, and the blocks by group name."""
+
+    outside: regex.Pattern[str]
+    marked: str
+    blocks: tuple[tuple[Dialect, Block], ...]
+
+    def inside(self, closer: str) -> regex.Pattern[str]:
+        """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
+        return _compiled(f"(?P<closer>{closer})|{self.marked}")
+
+
+_compiled = lru_cache(maxsize=256)(regex.compile)
+
+
+@lru_cache(maxsize=256)
+def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
+    blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
+    groups = [f"(?P<b{n}>{block.opener})" for n, (_, block) in enumerate(blocks)]
+    marked = "|".join(group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked")
+    outside = "|".join((*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})"))
+    return Openers(regex.compile(outside), marked or "(?!)", blocks)
+
+
+class OpenBlock:
+    """A region under way."""
+
+    def __init__(self, dialect: Dialect, block: Block, body: Body, opener: str, lead: str) -> None:
+        self.dialect = dialect
+        self.block = block
+        self.body = body
+        self.opener = opener
+        self.lead = lead
+        self._joined: list[str] = []
+        self._pieces: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Keep a piece; many small ones would take many times their text in memory."""
+        self._pieces.append(text)
+        if len(self._pieces) >= _PIECES:
+            self._joined.append("".join(self._pieces))
+            self._pieces.clear()
+
+    @property
+    def text(self) -> str:
+        """All of the region so far, and what came with its last piece."""
+        return "".join((*self._joined, *self._pieces))
