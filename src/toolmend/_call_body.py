@@ -24,8 +24,7 @@ class CallBody:
     """The body of a region that holds calls.
 
     Args:
-        opener: the opener as found; all of its brackets are open ones.
-        after: what may follow the last bracket. Its group ``more`` ends with the first bracket of another call, its
+        after: what may follow the last bracket. Its group ``more`` is the beginning of another call, its
             group ``end`` settles the region's end, half a match is waited upon, and no match refutes the region.
         last: the calls must be the last thing in the reply.
         never: what must not occur between the last bracket and the end of the reply.
@@ -33,18 +32,16 @@ class CallBody:
 
     def __init__(
         self,
-        opener: str,
         after: regex.Pattern[str],
         *,
         last: bool = False,
         never: regex.Pattern[str] | None = None,
     ) -> None:
         self.whole = False
-        self._skip = len(opener)
         self._after = after
         self._last = last
         self._never = never
-        self._depth = sum(opener.count(bracket) for bracket in "([{")
+        self._depth = 0
         self._quote: str = ""
         self._word: str = ""  # the word just read, or its first characters
         self._word_end: int = -1
@@ -54,10 +51,7 @@ class CallBody:
 
     def feed(self, text: str) -> int | None:
         """See `Body.feed`."""
-        dropped = min(self._skip, len(text))
-        self._skip -= dropped
-        self._at += dropped
-        text = self._carry + text[dropped:]
+        text = self._carry + text
         self._carry = ""
         position = 0
         while position < len(text) and not self._carry:
@@ -71,8 +65,7 @@ class CallBody:
                 self._carry = text[position:]
             elif found["more"] is not None:
                 self._call_end = None
-                self._depth = 1
-                position = found.end()
+                position = found.start("more")
             else:
                 return self._end(found.group())
         self._at += len(text) - len(self._carry)

@@ -12,9 +12,13 @@ from toolmend._dialect import Dialect
 from toolmend._quotation import CODE, REASONING
 from toolmend._toolbox import Toolbox
 
-__all__ = ["OpenBlock", "Openers", "openers_of"]
+__all__ = ["OpenBlock", "Openers", "Undecided", "openers_of"]
 
 _PIECES = 512  # how many small pieces of a region are kept apart before they are joined
+
+
+class Undecided(Exception):
+    """What opens depends on text that has not come yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,21 @@ class Openers:
     outside: regex.Pattern[str]
     marked: str
     blocks: tuple[tuple[Dialect, Block], ...]
+    fences: tuple[tuple[Dialect, Block, regex.Pattern[str]], ...]
+
+    def fence(self, text: str, at: int) -> tuple[Dialect, Block, str] | None:
+        """The block that a code fence opens, the first whose opener matches; `None` for code.
+
+        Raises:
+            Undecided: more text has to come first.
+        """
+        for dialect, block, opener in self.fences:
+            found = opener.match(text, at, partial=True)
+            if found and found.partial:
+                raise Undecided
+            if found:
+                return dialect, block, found.group()
+        return None
 
     def inside(self, closer: str) -> regex.Pattern[str]:
         """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
@@ -36,10 +55,12 @@ _compiled = lru_cache(maxsize=256)(regex.compile)
 @lru_cache(maxsize=256)
 def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
     blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
-    groups = [f"(?P<b{n}>{block.opener})" for n, (_, block) in enumerate(blocks)]
-    marked = "|".join(group for group, (_, block) in zip(groups, blocks, strict=True) if block.kind == "marked")
-    outside = "|".join((*groups, f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})"))
-    return Openers(regex.compile(outside), marked or "(?!)", blocks)
+    fences = tuple((d, block, regex.compile(block.opener)) for d, block in blocks if block.kind == "fence")
+    groups = [(f"(?P<b{n}>{block.opener})", block.kind) for n, (_, block) in enumerate(blocks)]
+    marked = "|".join(group for group, kind in groups if kind == "marked")
+    others = (f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})")
+    outside = "|".join((*(group for group, kind in groups if kind != "fence"), *others))
+    return Openers(regex.compile(outside), marked or "(?!)", blocks, fences)
 
 
 class OpenBlock:

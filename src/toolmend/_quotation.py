@@ -16,8 +16,8 @@ from toolmend._events import Event, ReasoningDelta, TextDelta
 __all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown"]
 
 _INFO = r"[^\n`<\[{(]{0,120}"  # no character that another opener begins or ends with: it would match before the fence
-CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n(?=\s{{0,64}}\S|\s{{65}})"
-"""Opens a code fence. It waits for the first character inside: the fence for calls goes before it, and does so too."""
+CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n"
+"""Opens a code fence, whether it holds calls or code."""
 
 REASONING = r"<think(?:ing)?>|\[THINK\]|<reasoning>"
 """Opens reasoning."""

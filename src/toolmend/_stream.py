@@ -26,7 +26,7 @@ import regex
 from toolmend._blocks import Block, NotHere
 from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
-from toolmend._openers import OpenBlock, Openers, openers_of
+from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
 from toolmend._quotation import Quotation, is_quoted, is_shown
 from toolmend._toolbox import NotACall, Toolbox
 from toolmend._types import Tool, ToolCall, specs_of
@@ -161,7 +161,10 @@ class StreamParser:
                 self._release(found.start() if found else len(self._text))
                 self._trim()
                 return ""
-            opened = self._opener(openers, found)
+            try:
+                opened = self._opener(openers, found)
+            except Undecided:
+                return ""
             if opened:
                 return opened
 
@@ -174,10 +177,14 @@ class StreamParser:
         elif group == "leftover":
             self._tell(TextDelta("" if self._after_call else opener, opener))
             self._at = found.end()
-        elif group in ("code", "reasoning"):
+        elif group == "reasoning":
             self._begin_quotation(opener)
         else:
-            dialect, block = openers.blocks[int(group[1:])]
+            fence = openers.fence(self._text, start) if group == "code" else (*openers.blocks[int(group[1:])], opener)
+            if fence is None:
+                self._begin_quotation(opener)
+                return ""
+            dialect, block, opener = fence
             lead = self._text[max(0, start - _LEAD) : start]
             try:
                 body = None if self._is_quoted(lead) else block.body(opener, lead)

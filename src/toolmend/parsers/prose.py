@@ -45,7 +45,7 @@ def _body(opener: str, lead: str, names: str) -> CallBody:
     sentence = _SENTENCE.search(lead)
     if not sentence or not _ANNOUNCES.search(sentence[1]) or _CONSIDERS.search(sentence[1]):
         raise NotHere
-    return CallBody(opener, _rest_of_sentence(names), last=True, never=_CONSIDERS)
+    return CallBody(_rest_of_sentence(names), last=True, never=_CONSIDERS)
 
 
 class Prose(Dialect):

@@ -1,10 +1,13 @@
-"""Pythonic: calls in Python's syntax, in a list or alone on the last lines; Llama 3.2 and 4, ToolACE, Gemma 3.
+"""Pythonic: calls in Python's syntax; Llama 3.2 and 4, ToolACE, Gemma 3, and most models asked for "a function call".
 
+In a list on a line of its own, alone on the reply's first or last lines, or in a code fence. Around them stands what
+models put there: ``print(…)``, ``x = …``, every call as a string, prose before and after.
 Source: Meta's prompt format for Llama 3.2 and Llama 4.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,46 +16,62 @@ import regex
 from toolmend._blocks import LEFTOVER, LINE, Block
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
+from toolmend._fence_body import FenceBody
 from toolmend._toolbox import Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Pythonic"]
 
-_END_OF_LINE = regex.compile(rf"[ \t]{{0,64}}(?:(?P<end>\n|{LEFTOVER})|(?P<more>(?!)))")
+_WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
+_FENCE = re.compile(r"\s*+(?:`{3,}|~{3,})[^\n]*+\n(?P<body>.*?)\s*(?:`{3,}|~{3,})?\s*", re.DOTALL)
+_INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)
-def _more_lines(names: str) -> regex.Pattern[str]:
-    return regex.compile(rf"[\s,;]{{0,64}}(?:(?P<end>{LEFTOVER})|(?P<more>(?:{names})\s{{0,4}}\())")
+def _after(call: str, *, line_ends: bool) -> regex.Pattern[str]:
+    """What may follow a call or a list: more of them, or the end of the line or of the reply."""
+    if line_ends:
+        more = rf"[ \t]{{0,64}}(?:[,;+]\s{{0,64}})?(?:\[\s{{0,16}})?{call}"
+        end = rf"[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})"
+    else:
+        more = rf"[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call}"
+        end = rf"[\s;]{{0,64}}(?P<end>{LEFTOVER})"
+    return regex.compile(rf"(?P<more>{more})|{end}")
 
 
 class Pythonic(Dialect):
-    """``[f(a=1), g()]`` on a line of its own, or ``f(a=1)`` on the reply's last lines, for declared names."""
+    """``[f(a=1), g()]`` or ``f(a=1)``, for declared names."""
 
     name = "pythonic"
     models = ("*llama-4*", "*llama4*", "*llama-3.2*", "*llama3.2*", "*toolace*")
     sample = "[find_book(title='Dune', max_hits=3)]"
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
-        """A declared name with its bracket, behind ``[`` or at the start of a line."""
-        names = tools.names
+        """A declared name with its bracket: in a fence, behind ``[``, or at the start of a line."""
+        call = rf"{_WRAPPER}[\"']?(?:{tools.names})[\"']?\s{{0,4}}\("
+        apart = rf"[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
+        fence = rf"{LINE}`{{3,8}}[ \t]{{0,8}}(?i:python3?|py|tool_code|json|plaintext|text)?[ \t]{{0,8}}\s{{1,64}}"
+        comment = r"(?:\#[^\n]{0,200}\n\s{0,32}){0,3}"
+
+        def listed(_: str, __: str) -> CallBody:
+            return CallBody(_after(rf"[\"']?(?:{tools.names})[\"']?\s{{0,4}}\(", line_ends=True))
+
+        def bare(_: str, lead: str) -> CallBody:
+            # the first thing said, or what the line before announces; elsewhere only the last lines count
+            first = not lead.strip() or _INTRODUCES.search(lead) is not None
+            return CallBody(_after(call, line_ends=first), last=not first)
+
         return (
-            Block(
-                rf"{LINE}\[\s{{0,16}}(?:{names})\s{{0,4}}\(",
-                lambda opener, _: CallBody(opener, _END_OF_LINE),
-                "plain",
-            ),
-            Block(
-                rf"{LINE}(?:{names})\s{{0,4}}\(",
-                lambda opener, _: CallBody(opener, _more_lines(names), last=True),
-                "plain",
-            ),
+            Block(rf"{fence}{comment}\[?\s{{0,16}}(?:{call}|{apart})", lambda opener, _: FenceBody(opener), "fence"),
+            Block(rf"{LINE}\[\s{{0,16}}(?:{call}|{apart})", listed, "plain"),
+            Block(rf"{LINE}{call}", bare, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written]:
         """The calls."""
-        return read_calls(region.text, region.tools)
+        fenced = _FENCE.fullmatch(region.text)
+        return read_calls(fenced["body"] if fenced else region.text, region.tools)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A list of all calls.

@@ -1,0 +1,43 @@
+"""Finds where a code fence ends, whatever is in it."""
+
+from __future__ import annotations
+
+import regex
+
+__all__ = ["FenceBody"]
+
+
+class FenceBody:
+    """The body of a region that is a code fence and ends with its closing line.
+
+    Args:
+        opener: the opener as found; it begins with the fence's own marks.
+    """
+
+    def __init__(self, opener: str) -> None:
+        self.whole = False
+        marks = opener.lstrip(" \t")
+        width = len(marks) - len(marks.lstrip(marks[0]))
+        self._closer = regex.compile(rf"\n[ \t]{{0,32}}{marks[0]}{{{width}}}")
+        self._skip = len(opener) - 1
+        self._carry: str = ""
+        self._at: int = 0
+
+    def feed(self, text: str) -> int | None:
+        """See `Body.feed`."""
+        dropped = min(self._skip, len(text))
+        self._skip -= dropped
+        self._at += dropped
+        text = self._carry + text[dropped:]
+        self._carry = ""
+        found = self._closer.search(text, partial=True)
+        if found and not found.partial:
+            return self._at + found.end()
+        if found:
+            self._carry = text[found.start() :]
+        self._at += len(text) - len(self._carry)
+        return None
+
+    def close(self) -> int:
+        """See `Body.close`."""
+        return self._at + len(self._carry)
