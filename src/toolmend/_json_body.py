@@ -19,13 +19,19 @@ import regex
 
 from toolmend._blocks import LEFTOVER, NotHere
 
-__all__ = ["CallHead", "JsonBody"]
+__all__ = ["ARGUMENT_KEYS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
 
-_NAMES = frozenset({"name", "tool", "function", "tool_name", "function_name", "recipient_name"})
-_OTHERS = frozenset({
-    "arguments", "parameters", "args", "input", "params", "kwargs", "id", "call_id", "tool_call_id", "index",
-    "tool_calls", "tool_call", "function_call", "calls", "thought", "reasoning",
-})  # fmt: skip
+NAME_KEYS = ("name", "tool_name", "function_name", "recipient_name", "tool", "function")
+"""Under which keys models write the name, in order of preference."""
+
+ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "kwargs", "input")
+"""Under which keys models write the arguments, in order of preference."""
+
+WRAPPER_KEYS = ("tool_calls", "function_call", "tool_call")
+"""Under which keys models put whole calls."""
+
+_OTHERS = frozenset({"id", "call_id", "tool_call_id", "index", "thought", "reasoning"})
+_FIRST = _OTHERS.union(NAME_KEYS, ARGUMENT_KEYS, WRAPPER_KEYS)
 _KINDS = frozenset({"function", "function_call", "tool_call", "tool_use", "tool", "call"})
 _HEAD = regex.compile(
     r"""[\[\s]{0,64}\{\s{0,64}(?:(?P<q>["'])(?P<key>[^"'\n]{1,80})(?P=q)|(?P<key>[A-Za-z_]\w{0,79}))\s{0,16}:\s{0,64}"""
@@ -63,38 +69,35 @@ class CallHead:
         key, value = found["key"], found["value"]
         if found.partial:
             return True
-        if key in _NAMES and value is not None:
+        if key in NAME_KEYS and value is not None:
             return value in self._names
         if key == "type":
             return value in _KINDS
-        return key in _NAMES or key in _OTHERS or key in self._names
+        return key in _FIRST
 
 
 @lru_cache(maxsize=64)
-def _tokens(closer: str) -> dict[str, regex.Pattern[str]]:
-    """What to look for next: outside of strings, and inside a string by its quote.
-
-    The first character of a closer (`<` or a backtick) must match nothing else, or half a closer would pass for it:
-    `regex` prefers a full match to a partial one.
-    """
+def _tokens(ends: str) -> dict[str, regex.Pattern[str]]:
+    """What to look for next: outside of strings, and inside a string by its quote."""
     return {
-        "": regex.compile(rf"(?P<closer>{closer})|[{{}}\[\]\"',:(]|\w++|[^\s<`]"),
-        '"': regex.compile(rf"(?P<closer>{closer})|(?s:\\.)|\""),
-        "'": regex.compile(rf"(?P<closer>{closer})|(?s:\\.)|'"),
+        "": regex.compile(rf"{ends}|[{{}}\[\]\"',:(]|\w++|[^\s<`]"),
+        '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
+        "'": regex.compile(rf"{ends}|(?s:\\.)|'"),
     }
 
 
 @lru_cache(maxsize=64)
 def _tail(closer: str) -> regex.Pattern[str]:
-    """What may follow a value: its closer, another value; anything else ends the region or refutes it."""
+    """What may follow a value: a bracket too many, its closer, another value; anything else ends or refutes."""
     if closer == _NONE:  # bare on its own line: nothing else may follow on that line
-        after = rf"[ \t]{{0,64}}(?:(?P<end>\n|{LEFTOVER})|[,;][ \t]{{0,16}}(?P<more>[{{\[])|(?P<other>[^\s,;<]))"
+        space, ends = r"[ \t]{0,64}", rf"(?P<end>\n|{LEFTOVER})|(?:[,;]\s{{0,16}})?(?P<more>[{{\[])"
     else:
-        after = rf"[\s,;]{{0,64}}(?:(?P<closer>{closer})|(?P<more>[{{\[])|(?P<end>{LEFTOVER})|(?P<other>[^\s,;<`]))"
-    return regex.compile(after)
+        space, ends = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|(?P<more>[{{\[])|(?P<end>{LEFTOVER})"
+    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`]))")
 
 
 _NONE = "(?!)"
+_compiled = lru_cache(maxsize=64)(regex.compile)
 
 
 class JsonBody:
@@ -103,14 +106,26 @@ class JsonBody:
     Args:
         opener: the opener as found; its last character is the value's first bracket.
         closer: regular expression of the closing marker; none for bare JSON.
+        again: regular expression of what begins the next region, where models forget the closer.
         head: refuses values that cannot be calls; `None` accepts any.
         only: nothing but values may stand before the closer; otherwise other text ends the region early.
     """
 
-    def __init__(self, opener: str, closer: str = _NONE, head: CallHead | None = None, *, only: bool = False) -> None:
+    def __init__(
+        self,
+        opener: str,
+        closer: str = _NONE,
+        head: CallHead | None = None,
+        *,
+        again: str = _NONE,
+        only: bool = False,
+    ) -> None:
         self.whole = False
         self._skip = len(opener) - 1
         self._closer = closer
+        ends = rf"(?P<closer>{closer})|(?P<again>{again})"
+        self._ends = _compiled(ends)
+        self._tokens = _tokens(ends)
         self._head = head
         self._only = only or closer == _NONE
         self._carry = ""
@@ -118,6 +133,7 @@ class JsonBody:
         self._depth = 0
         self._quote = ""
         self._previous = ""  # the last token outside of strings
+        self._sure = 0
         self._value_end: int | None = None  # set between a value and what follows
         self._candidate: int | None = None
 
@@ -131,6 +147,7 @@ class JsonBody:
             self._head.feed(text)
         text = self._carry + text
         self._carry = ""
+        self._sure = self._end_of_sure(text)
         position = 0
         while position < len(text) and not self._carry:
             if self._value_end is not None:
@@ -151,19 +168,31 @@ class JsonBody:
             return self._candidate
         return self._at + len(self._carry)
 
+    def _end_of_sure(self, text: str) -> int:
+        """Where half a closer begins at the end of the text.
+
+        It is looked for on its own: among other tokens `regex` would prefer any full match to the half one before it.
+        """
+        position = 0
+        while found := self._ends.search(text, position, partial=True):
+            if found.partial:
+                return found.start()
+            position = found.end()
+        return len(text)
+
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         """Step over one token; return the region's end, if this was it, and where to go on."""
-        token = _tokens(self._closer)[self._quote].search(text, position, partial=True)
+        token = self._tokens[self._quote].search(text, position, self._sure)
         if token is None:
+            sure = self._sure - (self._quote != "" and text.endswith("\\", position, self._sure))  # half an escape
+            self._carry = text[sure:]
             return None, len(text)
-        if token.partial:
-            self._carry = text[token.start() :]
-            return None, len(text)
-        if token["closer"] is not None:
+        if token["closer"] is not None or token["again"] is not None:
+            end = self._at + (token.end() if token["again"] is None else token.start())
             if not self._quote:
-                return self._at + token.end(), token.end()
+                return end, token.end()
             if self._candidate is None:
-                self._candidate = self._at + token.end()
+                self._candidate = end
         elif self._take(token.group()):
             self._value_end = self._at + token.end()
         return None, token.end()
@@ -193,6 +222,9 @@ class JsonBody:
             self._carry = text[position:]
             return None, len(text)
         groups = found.groupdict()
+        if groups["stray"]:
+            self._value_end = self._at + found.end()
+            return None, found.end()
         if groups["more"]:
             self._value_end = None
             return None, found.end() - 1

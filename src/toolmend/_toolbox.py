@@ -79,10 +79,16 @@ class Toolbox:
         """Let a written call through the gate.
 
         Raises:
-            NotACall: no such tool is offered.
+            NotACall: no such tool is offered, or it is the tool's definition that is written.
         """
         tool = self.get(written.name)
         if tool is None:
             raise NotACall(f"no tool {written.name!r} is offered")
+        if _is_schema(written.arguments) and "properties" not in tool.properties:
+            raise NotACall("a tool's definition, not a call", meant=False)
         arguments, report = fit(written.arguments, tool, textual=written.textual)
         return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=(*written.repairs, *report))
+
+
+def _is_schema(arguments: Mapping[str, Any]) -> bool:
+    return arguments.get("type") == "object" and isinstance(arguments.get("properties"), Mapping)

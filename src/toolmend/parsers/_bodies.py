@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from toolmend._json import NotJSON, read_value, read_values
+from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import NotACall, Written
 from toolmend._types import ToolCall
 
 __all__ = ["call_object", "json_calls"]
 
-_NAME_KEYS = ("name", "tool_name", "function_name", "tool", "function")
-_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input")
-_WRAPPERS = ("tool_calls", "function_call", "tool_call")
-_BESIDE = frozenset({*_NAME_KEYS, "type", "id"})
+_BESIDE = frozenset({*NAME_KEYS, "type", "id"})
 
 
 def call_object(call: ToolCall) -> str:
@@ -49,7 +47,7 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
     if not isinstance(value, Mapping):
         raise NotACall("no call object", meant=False)
     fields = cast("Mapping[str, Any]", value)
-    for key in _WRAPPERS:
+    for key in WRAPPER_KEYS:
         if isinstance(fields.get(key), (list, Mapping)):
             return _calls(fields[key], repairs, alone=alone)
     if isinstance(fields.get("function"), Mapping):
@@ -58,10 +56,10 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
 
 
 def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object) -> Written:
-    name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
+    name = next((fields[key] for key in NAME_KEYS if isinstance(fields.get(key), str)), None)
     if not name:
         raise NotACall("an object without a tool's name", meant=False)
-    key = next((key for key in _ARGUMENT_KEYS if key in fields), None)
+    key = next((key for key in ARGUMENT_KEYS if key in fields), None)
     if key is None and not (alone and fields.keys() <= _BESIDE):
         raise NotACall("an object without arguments", meant=False)
     arguments, mended = _arguments(fields[key] if key else None)
