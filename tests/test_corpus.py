@@ -1,0 +1,157 @@
+"""The corpus: what models write in each format, and what becomes of it however the text is cut.
+
+A file of `corpus/` without an underscore belongs to the dialect of its name; `_prose.yaml` holds replies without calls.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+import toolmend
+from tests.corpus import DIALECT_FILES, TOOLS, load
+from toolmend import RenderError, Reply, ToolCall, ToolCallParsed, Turn, get_dialect
+
+CASE_FIELDS = {"case", "source", "tools", "text", "expect", "truncated", "render"}
+EXPECT_FIELDS = {"text", "calls", "failed", "reasoning", "dialect"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reply and what it should be taken apart into."""
+
+    file: str
+    case: str
+    source: str
+    tools: Sequence[Any]
+    text: str
+    expect: dict[str, Any] = field(default_factory=dict)
+    truncated: bool = False
+    render: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.case}"
+
+    def expected(self) -> dict[str, Any]:
+        calls = self.expect.get("calls", [])
+        return {
+            "text": self.expect.get("text", ""),
+            "reasoning": self.expect.get("reasoning", ""),
+            "calls": [plain(call["name"], call.get("arguments", {}), call.get("repairs", [])) for call in calls],
+            "failed": self.expect.get("failed", []),
+            "dialect": self.expect.get("dialect", self.file if calls else None),
+        }
+
+
+def plain(name: str, arguments: dict[str, Any], repairs: Iterable[str]) -> dict[str, Any]:
+    """A call in a form where 1, 1.0 and true differ and a mismatch is easy to read."""
+    return {"name": name, "arguments": json.dumps(arguments, sort_keys=True), "repairs": list(repairs)}
+
+
+def cases(name: str) -> list[Case]:
+    found = []
+    for entry in load(name):
+        unknown = entry.keys() - CASE_FIELDS | entry.get("expect", {}).keys() - EXPECT_FIELDS
+        assert not unknown, f"{entry['case']}: unknown fields {unknown}"
+        sets = entry.get("tools", "library")
+        tools = [tool for one in ([sets] if isinstance(sets, str) else sets) for tool in TOOLS[one]]
+        found.append(Case(name, **{**entry, "tools": tools}))
+    return found
+
+
+CALLS = [case for name in DIALECT_FILES for case in cases(name)]
+PROSE = cases("_prose")
+ALL = [*CALLS, *PROSE]
+every_case = pytest.mark.parametrize("case", ALL, ids=str)
+
+
+def taken_apart(case: Case, pieces: Iterable[str]) -> dict[str, Any]:
+    """Feed a reply in pieces."""
+    parser = toolmend.StreamParser(case.tools)
+    events = [event for piece in pieces for event in parser.feed(piece)]
+    events += parser.close(truncated=case.truncated)
+    assert "".join(event.raw for event in events) == case.text
+    reply = Reply.of(events)
+    return {
+        "text": reply.text,
+        "reasoning": reply.reasoning,
+        "calls": [plain(call.name, call.arguments, call.repairs) for call in reply.calls],
+        "failed": [event.reason for event in reply.failed],
+        "dialect": reply.dialect,
+    }
+
+
+def test_titles_are_unique() -> None:
+    titles = [str(case) for case in ALL]
+    assert sorted(titles) == sorted(set(titles))
+
+
+@every_case
+def test_whole(case: Case) -> None:
+    assert taken_apart(case, [case.text]) == case.expected()
+
+
+@every_case
+def test_character_by_character(case: Case) -> None:
+    assert taken_apart(case, case.text) == case.expected()
+
+
+@every_case
+def test_at_three_cuts(case: Case) -> None:
+    for seed in range(3):
+        cuts = random.Random(f"{case} {seed}").choices(range(len(case.text) + 1), k=3)
+        edges = [0, *sorted(cuts), len(case.text)]
+        pieces = [case.text[start:end] for start, end in pairwise(edges)]
+        assert taken_apart(case, pieces) == case.expected(), pieces
+
+
+@every_case
+def test_as_an_adapter_shows_it(case: Case) -> None:
+    """The same calls, with ids; no white space around them; a reply without calls as it was."""
+    items = Turn(case.tools).read(case.text, truncated=case.truncated)
+    calls = [item for item in items if isinstance(item, ToolCall)]
+    assert [plain(call.name, call.arguments, call.repairs) for call in calls] == case.expected()["calls"]
+    assert len({call.id for call in calls}) == len(calls)
+    if not calls:
+        assert items == ([case.text] if case.text else [])
+    for before, item in zip([None, *items], items, strict=False):
+        if isinstance(item, str):
+            assert item.strip()
+            assert item == item.lstrip() or not isinstance(before, ToolCall)
+        elif isinstance(before, str):
+            assert before == before.rstrip()
+
+
+@pytest.mark.parametrize("case", [case for case in ALL if case.expect.get("calls")], ids=str)
+def test_a_reply_without_tools_is_left_alone(case: Case) -> None:
+    reply = toolmend.parse(case.text)
+    assert (reply.text, reply.calls, reply.failed) == (case.text, (), ())
+
+
+@pytest.mark.parametrize("case", [case for case in CALLS if case.expect.get("calls")], ids=str)
+def test_its_calls_are_written_and_read_back(case: Case) -> None:
+    dialect = get_dialect(case.file)
+    calls = [ToolCall(name=call["name"], arguments=call.get("arguments", {})) for call in case.expect["calls"]]
+    try:
+        text = dialect.render_calls(calls)
+    except RenderError:
+        assert not case.render
+        return
+    if case.render:
+        assert text == case.text
+    events = [*(parser := toolmend.StreamParser(case.tools)).feed(text), *parser.close()]
+    assert {event.dialect for event in events if isinstance(event, ToolCallParsed)} == {case.file}
+    read_back = Reply.of(events).calls
+    assert [plain(call.name, call.arguments, ()) for call in read_back] == [
+        plain(call.name, call.arguments, ()) for call in calls
+    ]
+
+
+def test_replies_without_calls_have_none() -> None:
+    assert not [case for case in PROSE if case.expect.get("calls")]
