@@ -8,13 +8,14 @@ import math
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, DeferredToolRequests, ModelRetry, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai import messages as kinds
-from pydantic_ai.exceptions import ModelHTTPError, UserError
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
 from pydantic_ai.messages import (
     ImageUrl,
     InstructionPart,
@@ -229,15 +230,28 @@ async def test_suspended_responses_are_left_alone() -> None:
     assert inner.calls[0] == (messages, None, offered)
     assert response is inner.given[0]
 
-    class Suspending(Recorder):
-        async def request(self, *arguments: Any) -> ModelResponse:
-            response = await super().request(*arguments)
-            response.state = "suspended"
-            return response
-
-    script = Script(fence("search", q="a"))
-    response = await FallbackToolModel(Suspending(script.model)).request(question(), None, offered)
+    stated = Stated(Script(fence("search", q="a")).model, "suspended")
+    response = await FallbackToolModel(stated).request(question(), None, offered)
     assert [part.part_kind for part in response.parts] == ["text"]
+
+
+class Stated(Recorder):
+    """Its responses are in the state given."""
+
+    def __init__(self, wrapped: Any, state: Any) -> None:
+        super().__init__(wrapped)
+        self.state = state
+
+    async def request(self, *arguments: Any) -> ModelResponse:
+        return replace(await super().request(*arguments), state=self.state)
+
+
+async def test_an_unfinished_call_in_a_response_that_broke_off_does_not_run() -> None:
+    open_ended = fence("get_weather", city="Paris").removesuffix("}\n```")
+    for state, kind in (("complete", "tool-call"), ("incomplete", "text"), ("interrupted", "text")):
+        stated = Stated(Script(open_ended).model, state)
+        response = await FallbackToolModel(stated).request(question(), None, params(WEATHER))
+        assert [part.part_kind for part in response.parts] == [kind]
 
 
 @pytest.mark.parametrize(
@@ -262,8 +276,8 @@ async def test_an_unfinished_call_does_not_run_when_the_reply_was_cut(reason: An
 
 
 async def test_only_the_last_text_of_a_cut_reply_is_unfinished() -> None:
-    whole = fence("get_weather", city="Paris").removesuffix("\n```")
-    parts = [TextPart(whole), ThinkingPart("hm"), TextPart("and th")]
+    open_ended = fence("get_weather", city="Paris").removesuffix("}\n```")
+    parts = [TextPart(open_ended), ThinkingPart("hm"), TextPart("and th")]
     script = Script(parts, finish_reason="length")
     response = await FallbackToolModel(script.model).request(question(), None, params(WEATHER))
     assert [part.part_kind for part in response.parts] == ["tool-call", "thinking", "text"]
@@ -433,7 +447,7 @@ async def test_calls_and_results_become_text() -> None:
     second = call("get_weather", city="Rome")
     messages: list[ModelMessage] = [
         *question(),
-        ModelResponse(parts=[ThinkingPart("hm"), TextPart("I will look."), PARIS, second]),
+        ModelResponse(parts=[ThinkingPart("hm"), TextPart("I will look."), TextPart(""), PARIS, second]),
         ModelRequest(
             parts=[
                 result("sunny"),
@@ -528,6 +542,7 @@ async def test_there_is_one_system_text() -> None:
     history, info = await sent(messages, instruction_parts=parts)
     (only,) = info.model_request_parameters.instruction_parts
     assert only.content.startswith("One.\n\nTwo.\n\nThree.\n\nFour.\n\nYou can call tools.")
+    assert only.dynamic
     assert essence(history) == [[("user-prompt", None, None, "Hi")]]
     assert len(parts) == 2
 
@@ -544,8 +559,8 @@ async def test_instructions_in_the_history_are_not_hidden() -> None:
     ]
     _, info = await sent(earlier)
     assert info.instructions.startswith("Be nice.\n\nYou can")
-    _, info = await sent([*earlier, ModelResponse(parts=[TextPart("ok")]), *question("Hi")])
-    assert info.instructions.startswith("You can")
+    _, info = await sent([*earlier[:1], ModelResponse(parts=[TextPart("ok")]), *question("Hi")])
+    assert info.instructions.startswith("You can")  # the last request has none: it wants none
 
 
 @pytest.mark.parametrize("mode", ["auto", "prompt"])
@@ -562,10 +577,16 @@ async def test_old_calls_are_rewritten_even_when_no_tools_are_offered(mode: Any)
 async def test_nothing_names_a_tool_that_is_not_there() -> None:
     names = {"revealed_tool_names": {"get_weather"}, "introduced_tool_names": {"get_weather"}}
     known = {key: value for key, value in names.items() if hasattr(params(), key)}
-    _, info = await sent(question(), **known)
+    output = ToolDefinition(name="out", kind="output", parameters_json_schema={"type": "object"})
+    inner = Recorder(Script("ok").model)
+    offered = params(WEATHER, output_tools=[output], output_mode="tool", **known)
+    await FallbackToolModel(inner, mode="prompt").request(question(), None, offered)
+    went = inner.calls[0][2]
+    assert not went.function_tools
+    assert not went.output_tools
     for key in known:
-        assert getattr(info.model_request_parameters, key) == set()
-    assert not getattr(info.model_request_parameters, "tool_visibility", None)
+        assert getattr(went, key) == set()
+    assert not getattr(went, "tool_visibility", None)
 
 
 async def test_a_tool_that_stands_in_for_a_native_one_is_prompted() -> None:
@@ -589,7 +610,10 @@ async def test_text_that_carries_data_goes_out_as_a_string() -> None:
     assert essence(history) == [[("user-prompt", None, None, "a\n\nb\n\nc")]]
 
 
-@pytest.mark.parametrize("output", [NativeOutput(City), PromptedOutput(City)])
+@pytest.mark.parametrize(
+    "output",
+    [NativeOutput(City), PromptedOutput(City), NativeOutput(City, template="Write {schema}")],
+)
 async def test_no_response_format_stands_against_a_call(output: Any) -> None:
     # With a schema forced upon it a model cannot write a call; the schema is told instead.
     script = Script(fence("get_weather", city="Paris"), '{"name": "Paris", "population": 2}')
@@ -660,6 +684,17 @@ async def test_native_mode_does_not_claim_tools() -> None:
     agent = Agent(FallbackToolModel(script.model, mode="native"), output_type=City)
     with pytest.raises(UserError, match="Tool output is not supported"):
         await agent.run("Go")
+    assert FallbackToolModel(script.model).profile["supports_tools"]
+    assert not FallbackToolModel(script.model, mode="native").profile["supports_tools"]
+
+
+async def test_structured_output_is_a_tool_where_tools_are_prompted() -> None:
+    # This model would otherwise be held to a response format, and could not call a tool first.
+    profile = {"default_structured_output_mode": "native", "supports_json_schema_output": True}
+    script = Script(fence("final_result", name="P", population=1), profile=profile)
+    agent = Agent(FallbackToolModel(script.model, mode="prompt"), tools=[get_weather], output_type=City)
+    assert (await agent.run("Go")).output == City(name="P", population=1)
+    assert "You must call at least one tool now" in (script.asked[0].info.instructions or "")
 
 
 # Refusals.
@@ -793,7 +828,7 @@ async def test_around_a_fallback_model(way: str, output: Any, mode: Any) -> None
     assert answer == ("Sunny." if output is str else City(name="P", population=1))
 
 
-@pytest.mark.parametrize(("other", "remembered"), [(REFUSAL, True), (ModelHTTPError(503, "m", "down"), False)])
+@pytest.mark.parametrize(("other", "remembered"), [(REFUSAL, True), (ModelAPIError("m", "unreachable"), False)])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_fallback_model_that_was_refused(other: Exception, remembered: bool, stream: bool) -> None:
     # The errors come as a group; one candidate that was only down may well take tools.
@@ -804,6 +839,14 @@ async def test_a_fallback_model_that_was_refused(other: Exception, remembered: b
     assert [part.part_kind for part in response.parts] == ["tool-call"]
     await exchange(model, stream)
     assert bool(first.asked[-1].info.function_tools) is not remembered
+
+
+async def test_a_fallback_model_that_was_refused_is_still_asked_for_structured_output() -> None:
+    script = Script(REFUSAL, fence("final_result", name="P", population=1))
+    model = FallbackToolModel(FallbackModel(script.model))
+    agent = Agent(model, tools=[get_weather], output_type=City)
+    assert (await agent.run("Go")).output == City(name="P", population=1)
+    assert "You must call at least one tool now" in (script.asked[1].info.instructions or "")
 
 
 async def test_a_fallback_model_whose_errors_are_no_refusal() -> None:

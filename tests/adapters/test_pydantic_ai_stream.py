@@ -26,12 +26,16 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import RequestUsage
 
 from tests.adapters.pydantic_ai_scripts import EventModel, Recorder, Script, essence, fence
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 
 PARIS = fence("get_weather", city="Paris")
+OPEN = PARIS.removesuffix("}\n```")  # a call, if it is known that nothing more comes
 HALF = '```json\n{"name": "get_weather", "argum'
 WEATHER = ToolDefinition(
     name="get_weather",
@@ -66,7 +70,7 @@ async def streamed(*events: Any, hold_text: bool = False, **model_arguments: Any
 
 
 def shown(events: list[Any]) -> list[Any]:
-    """The events in short: starts, pieces and ends of parts by index."""
+    """The events in short: starts, pieces and ends of parts by index; pieces that meet are joined."""
     short: list[Any] = []
     for event in events:
         match event:
@@ -77,7 +81,12 @@ def shown(events: list[Any]) -> list[Any]:
             case PartDeltaEvent(index=index, delta=ToolCallPartDelta() as delta):
                 short.append((index, "+", delta.args_delta))
             case PartDeltaEvent(index=index, delta=delta):
-                short.append((index, "+", delta.content_delta))
+                assert delta.content_delta != "" or delta.provider_details
+                at = len(short) - (2 if short[-1] == "final" else 1)
+                if short[at][0] == index and short[at][1] in ("text", "thinking", "+"):
+                    short[at] = (*short[at][:2], short[at][2] + delta.content_delta)
+                else:
+                    short.append((index, "+", delta.content_delta))
             case PartEndEvent(index=index):
                 short.append((index, "end"))
             case _:
@@ -112,7 +121,7 @@ async def test_parts_are_numbered_anew() -> None:
         *((0, "text", "So."), "final", (0, "end")),
         *((1, "get_weather", '{"city": "Paris"}'), (1, "end")),
         *((2, "text", "Done."), (2, "end")),
-        *((3, "thinking", "h"), (3, "+", "m"), (3, "end")),
+        *((3, "thinking", "hm"), (3, "end")),
         *((4, "text", "Bye."), (4, "end")),
     ]
     ends = [event for event in events if isinstance(event, PartEndEvent)]
@@ -125,12 +134,11 @@ async def test_parts_are_numbered_anew() -> None:
 
 
 async def test_a_recovered_call_is_one_complete_event_with_an_id() -> None:
-    events, response = await streamed(text(PARIS))
-    start = events[0]
-    assert isinstance(start, PartStartEvent)
-    assert isinstance(start.part, ToolCallPart)
-    assert start.part.tool_call_id == response.tool_calls[0].tool_call_id != ""
-    assert response.finish_reason == "tool_call"
+    events, response = await streamed(text(f"{PARIS}\n{PARIS}"))
+    starts = [event.part for event in events if isinstance(event, PartStartEvent)]
+    assert starts == list(response.parts)
+    assert [part.args for part in response.tool_calls] == ['{"city": "Paris"}'] * 2
+    assert len({part.tool_call_id for part in response.tool_calls} - {""}) == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 1000])
@@ -149,7 +157,8 @@ async def test_text_without_a_call_keeps_every_character() -> None:
     written = "\n \nIt is\n\n```py\nx\n```  sunny. \n"
     events, response = await streamed(text(""), *[more(c) for c in written])
     assert said(response) == [wrote(written)]
-    assert shown(events)[0] == (0, "text", "\n \nI")  # never white space alone
+    starts = [event for event in events if isinstance(event, PartStartEvent)]
+    assert starts[0].part.content.strip()  # never white space alone
 
 
 @pytest.mark.parametrize("blank", ["", " \n"])
@@ -174,15 +183,18 @@ def get_weather(city: str) -> str:
 
 
 async def test_text_is_shown_while_it_arrives() -> None:
-    events, _ = await streamed(text("I will "), more("look."), more("\n" + PARIS))
-    assert shown(events)[:3] == [(0, "text", "I will"), "final", (0, "+", " look.")]
+    words = [more(f"{word} ") for word in ("I", "will", "look", "at", "the", "sky", "first.")]
+    events, _ = await streamed(text(""), *words, more(PARIS))
+    events = [event for event in events if not isinstance(event, FinalResultEvent)]
+    texts = [event for event in events if event.index == 0 and not isinstance(event, PartEndEvent)]
+    assert len(texts) > 1
 
 
 async def test_held_text_is_shown_when_no_call_follows() -> None:
     events, response = await streamed(text("It "), thinking("hm", 1), more("is", 0), text("sunny.", 2), hold_text=True)
     assert shown(events) == [
         *((1, "thinking", "hm"), (1, "end")),
-        *((0, "text", "It"), "final", (0, "+", " "), (0, "+", "is"), (0, "end")),
+        *((0, "text", "It is"), "final", (0, "end")),
         *((2, "text", "sunny."), (2, "end")),
     ]
     assert said(response) == [wrote("It is"), ("thinking", None, None, "hm"), wrote("sunny.")]
@@ -216,24 +228,49 @@ async def test_hold_text_lets_run_stream_wait_for_the_answer() -> None:
 
 async def test_native_calls_pass_and_end_the_search() -> None:
     events, response = await streamed(
-        text(f"So.\n{HALF}"),
+        text(f"So.\n{OPEN}"),
         native(1),
         PartDeltaEvent(index=1, delta=ToolCallPartDelta(args_delta='"Rome"}')),
         more(PARIS, 0),
         text(PARIS, 2),
     )
     assert shown(events) == [
-        *((0, "text", "So."), "final", (0, "+", "\n" + HALF), (0, "end")),
+        *((0, "text", f"So.\n{OPEN}"), "final", (0, "end")),
         *((1, "get_weather", '{"city":'), (1, "+", '"Rome"}'), (0, "+", PARIS), (1, "end")),
         *((2, "text", PARIS), (2, "end")),
     ]
     assert said(response) == [
-        wrote(f"So.\n{HALF}{PARIS}"),
+        wrote(f"So.\n{OPEN}{PARIS}"),
         ("call", "get_weather", {"city": "Rome"}),
         wrote(PARIS),
     ]
     assert response.tool_calls[0].tool_call_id == "native"
     assert response.finish_reason is None
+
+
+async def test_a_text_is_decided_before_the_next_one_begins() -> None:
+    events, response = await streamed(text(f"So.\n{OPEN}"), text("Bye.", 1))
+    assert shown(events)[-4:] == [
+        *((1, "get_weather", '{"city": "Paris"}'), (1, "end")),
+        *((2, "text", "Bye."), (2, "end")),
+    ]
+    assert said(response) == [wrote("So."), CALLED, wrote("Bye.")]
+
+
+async def test_a_call_is_no_final_result_though_its_text_was() -> None:
+    model = EventModel(text(PARIS))
+    async with FallbackToolModel(model).request_stream(QUESTION, None, OFFERED) as stream:
+        [event async for event in stream]
+    assert model.opened[0].final_result_event is not None
+    assert stream.final_result_event is None
+
+
+async def test_text_that_is_all_shown_is_not_shown_again_before_a_native_call() -> None:
+    events, _ = await streamed(text("So. Then."), native(1))
+    assert shown(events) == [
+        *((0, "text", "So. Then."), "final", (0, "end")),
+        *((1, "get_weather", '{"city":'), (1, "end")),
+    ]
 
 
 async def test_white_space_before_a_native_call_is_no_part() -> None:
@@ -257,11 +294,16 @@ async def test_text_that_goes_on_after_another_part_goes_on() -> None:
     # The OpenAI models keep one text part for all of a reply's text.
     events, response = await streamed(text("It "), thinking("hm", 1), more("is ", 0), more("sunny.\n" + PARIS, 0))
     assert shown(events) == [
-        *((0, "text", "It"), "final", (0, "+", " "), (0, "end")),
-        *((1, "thinking", "hm"), (0, "+", "is"), (0, "+", " sunny."), (1, "end")),
+        *((0, "text", "It "), "final", (0, "end")),
+        *((1, "thinking", "hm"), (0, "+", "is sunny."), (1, "end")),
         *((2, "get_weather", '{"city": "Paris"}'), (2, "end")),
     ]
     assert said(response) == [wrote("It is sunny."), ("thinking", None, None, "hm"), CALLED]
+
+
+async def test_white_space_that_a_part_interrupted_before_a_call_is_dropped() -> None:
+    _, response = await streamed(text("\n"), thinking("hm", 1), more(PARIS, 0), more("\nDone.", 0))
+    assert said(response) == [("thinking", None, None, "hm"), CALLED, wrote("Done.")]
 
 
 async def test_what_a_provider_says_about_its_text_is_kept() -> None:
@@ -303,11 +345,10 @@ async def test_the_finish_reason_tells_of_a_recovered_call(given: Any, expected:
 
 @pytest.mark.parametrize("stamps", [{"finish_reason": "length"}, {"state": "incomplete"}, {"state": "suspended"}])
 async def test_an_unfinished_call_does_not_run_when_the_reply_was_cut(stamps: Any) -> None:
-    unfinished = PARIS.removesuffix("}\n```")
-    events, response = await streamed(text(unfinished), stamps=stamps)
-    assert said(response) == [wrote(unfinished)]
+    events, response = await streamed(text(OPEN), stamps=stamps)
+    assert said(response) == [wrote(OPEN)]
     assert shown(events)[-1] == (0, "end")
-    _, response = await streamed(text(unfinished))
+    _, response = await streamed(text(OPEN))
     assert said(response) == [CALLED]  # else nothing was shown by the above
 
 
@@ -333,6 +374,41 @@ async def test_usage_is_the_inner_streams() -> None:
         [event async for event in expected]
     assert stream.usage == expected.usage == stream.get().usage
     assert stream.usage.output_tokens > 0
+
+
+async def test_what_the_inner_stream_learns_at_its_very_end_is_told() -> None:
+    inner = EventModel(text("Hi"))
+    async with FallbackToolModel(inner).request_stream(QUESTION, None, OFFERED) as stream:
+        [event async for event in stream]
+    inner.opened[0]._usage = RequestUsage(output_tokens=9)
+    assert stream.usage.output_tokens == 9
+    inner.opened[0].provider_details = {"pinned": True}
+    assert stream.get().provider_details == {"pinned": True}
+    assert stream.get().usage.output_tokens == 9
+
+
+@pytest.mark.parametrize("mode", ["native", "prompt"])
+async def test_a_recovered_output_tool_is_the_final_result(mode: Any) -> None:
+    out = ToolDefinition(name="out", kind="output", parameters_json_schema={"type": "object"})
+    offered = ModelRequestParameters(output_tools=[out], output_mode="tool", allow_text_output=False)
+    model = FallbackToolModel(EventModel(text(f"So: {fence('out')}")), mode=mode)
+    async with model.request_stream(QUESTION, None, offered) as stream:
+        finals = [event async for event in stream if isinstance(event, FinalResultEvent)]
+    assert [final.tool_name for final in finals] == ["out"]
+
+
+async def test_what_ends_a_run_is_for_the_model_that_answers_to_say() -> None:
+    # A `FallbackModel` settles how structured output comes only when one of its models answers.
+    profile = ModelProfile(default_structured_output_mode="native", supports_json_schema_output=True)
+    script = Script('{"x": 1}', profile=profile)
+    offered = ModelRequestParameters(
+        function_tools=[WEATHER],
+        output_mode="auto",
+        output_object=OutputObjectDefinition(json_schema={"type": "object"}),
+    )
+    model = FallbackToolModel(FallbackModel(script.model))
+    async with model.request_stream(QUESTION, None, offered) as stream:
+        assert any([isinstance(event, FinalResultEvent) async for event in stream])
 
 
 async def test_what_models_around_it_note_on_the_stream_stays() -> None:
@@ -387,9 +463,25 @@ async def test_leaving_early_keeps_what_was_held() -> None:
     assert said(response) == [wrote(f"So.\n{HALF}")]
 
 
+async def test_leaving_early_keeps_what_was_held_after_a_call() -> None:
+    model = FallbackToolModel(EventModel(text(f"So.\n{PARIS}\n{HALF}"), more(" never")))
+    async with model.request_stream(QUESTION, None, OFFERED) as stream:
+        async for event in stream:
+            if isinstance(event, PartStartEvent) and event.index:
+                break
+    assert said(stream.get()) == [wrote("So."), CALLED, wrote(HALF)]
+
+
 async def test_leaving_early_keeps_what_was_held_before_any_text_was_shown() -> None:
     hm = PartDeltaEvent(index=0, delta=ThinkingPartDelta(content_delta="m"))
     model = FallbackToolModel(EventModel(thinking("h", 0), text(f"\n{HALF}", 1), hm, more("!", 1)))
+    async with model.request_stream(QUESTION, None, OFFERED) as stream:
+        async for event in stream:
+            if isinstance(event, PartDeltaEvent):
+                break
+    assert said(stream.get()) == [("thinking", None, None, "hm"), wrote(f"\n{HALF}")]
+    model = FallbackToolModel(EventModel(text("\n"), thinking("h", 1), more(HALF), hm, more("!")))
+    model.wrapped.events[3].index = 1
     async with model.request_stream(QUESTION, None, OFFERED) as stream:
         async for event in stream:
             if isinstance(event, PartDeltaEvent):
@@ -413,14 +505,13 @@ async def test_cancelling_reaches_the_inner_stream_and_keeps_what_was_held() -> 
 
 
 async def test_a_cancelled_stream_runs_no_unfinished_call() -> None:
-    unfinished = PARIS.removesuffix("}\n```")
-    model = FallbackToolModel(EventModel(thinking("hm", 0), text(unfinished, 1), more("!", 1)))
+    model = FallbackToolModel(EventModel(thinking("hm", 0), text(OPEN, 1)))
     async with model.request_stream(QUESTION, None, OFFERED) as stream:
         events = aiter(stream)
         await anext(events)
         inner = model.wrapped.opened[0]
-        inner.events = inner.events[:2]
-        inner._cancelled = True
+        inner.close_stream = _nothing  # what had arrived before is still given out
+        await stream.cancel()
         [event async for event in events]
     assert [part.part_kind for part in stream.get().parts] == ["thinking", "text"]
 

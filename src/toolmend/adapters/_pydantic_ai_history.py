@@ -62,7 +62,7 @@ def history_as_text(messages: Iterable[ModelMessage], turn: Turn) -> list[ModelM
             continue
         before = history[-1] if history else None
         if isinstance(before, ModelRequest):
-            history[-1] = _request_as_text(_joined(before, message), turn)
+            history[-1] = _request_as_text(replace(message, parts=[*before.parts, *message.parts]), turn)
         else:
             history.append(_request_as_text(message, turn))
     return history
@@ -115,15 +115,6 @@ def without_system(messages: list[ModelMessage]) -> tuple[list[str], list[ModelM
     if not texts or not isinstance(first, ModelRequest):
         return [], messages
     return texts, [replace(first, parts=list(first.parts[len(texts) :])), *messages[1:]]
-
-
-def _joined(first: ModelRequest, second: ModelRequest) -> ModelRequest:
-    instructions = second.instructions
-    return replace(
-        second,
-        parts=[*first.parts, *second.parts],
-        instructions=first.instructions if instructions is None else instructions,
-    )
 
 
 def _response_as_text(message: ModelResponse, turn: Turn) -> ModelResponse:

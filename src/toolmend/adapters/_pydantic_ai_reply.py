@@ -88,7 +88,7 @@ def _read(part: TextPart, turn: Turn, *, truncated: bool) -> Iterator[ModelRespo
         if isinstance(item, ToolCall):
             call = ToolCallPart(item.name, arguments_as_json(item))
             yield call if item.id is None else replace(call, tool_call_id=item.id)
-        elif item.strip():
+        else:
             # What a provider says about its part, an id above all, can be said of one part only.
             yield TextPart(content=item) if again else replace(part, content=item)
             again = True

@@ -82,16 +82,15 @@ class Outgoing:
         self._settings = settings
         self._defaults = defaults
         messages = native[0]
-        specs = _offered(params)
-        self.rewritable = bool(specs) or mentions_tools(messages)
-        names, required = _permitted(settings, params, {spec.name for spec in specs})
-        specs = [spec for spec in specs if spec.name in names]
         # The server goes on with a suspended response by itself: nothing about it may change.
         suspended = is_suspended(messages)
-        self.rewritable = self.rewritable and not suspended
+        specs = [] if suspended else _offered(params)
+        self.rewritable = not suspended and (bool(specs) or mentions_tools(messages))
+        names, required = _permitted(settings, params, {spec.name for spec in specs})
+        specs = [spec for spec in specs if spec.name in names]
         self.turn = Turn(
-            () if suspended else specs,
-            tool_choice=[spec.name for spec in specs] if required and not suspended else "auto",
+            specs,
+            tool_choice=[spec.name for spec in specs] if required else "auto",
             options=options,
             echoes=result_texts(messages) if specs else (),
         )

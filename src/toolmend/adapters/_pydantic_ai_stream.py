@@ -99,7 +99,6 @@ class RecoveredStream(StreamedResponse):
                 self._copy_bookkeeping()
                 for own in self._on(event):
                     yield own
-            self._copy_bookkeeping()
             for own in self._ending():
                 yield own
         finally:
@@ -214,8 +213,8 @@ class RecoveredStream(StreamedResponse):
             self._waiting.clear()
 
     def _ending(self) -> Events:
-        state = getattr(self.inner, "state", None)
-        cut = is_cut(self.finish_reason, state) or self.inner.cancelled
+        inner = self.inner
+        cut = inner.cancelled or is_cut(inner.finish_reason, getattr(inner, "state", None))
         for passage in self._passages.values():
             reader, passage.reader = passage.reader, None
             if reader is not None:
@@ -253,8 +252,7 @@ class RecoveredStream(StreamedResponse):
         self._recovered = True
         self._waiting.clear()
         self._numbers += 1
-        passage.number, passage.place = self._numbers, None
-        passage.space, passage.metadata = "", {}
+        passage.number, passage.place, passage.space = self._numbers, None, ""
         return self._parts_manager.handle_tool_call_part(
             vendor_part_id=("call", self._numbers),
             tool_name=call.name,
