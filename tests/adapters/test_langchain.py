@@ -110,6 +110,8 @@ def test_white_space_next_to_a_call_is_never_streamed() -> None:
     _, model = wrapped(f"\n\n{PARIS}\n\n{ROME}\n", size=1)
     chunks = list(model.bind_tools(TOOLS).stream("weather?"))
     assert [piece.content for piece in chunks if piece.content] == []
+    # Nor are there chunks that say nothing: two calls, usage with the reason, the last.
+    assert len(chunks) == 4
 
 
 @every_way
@@ -193,25 +195,41 @@ async def test_metadata_and_usage_of_a_reply_are_kept(way: Way) -> None:
 
 
 def test_usage_and_finish_come_once_and_after_all_text() -> None:
-    model = streaming(
-        chunk("The brace is {", usage_metadata=USAGE, info={"finish_reason": "stop"}),
-        chunk(additional_kwargs={"seen": "yes"}),
-    )
-    chunks = list(model.stream("?"))
-    texts = [i for i, piece in enumerate(chunks) if piece.content]
-    usages = [i for i, piece in enumerate(chunks) if piece.usage_metadata]
-    finishes = [i for i, piece in enumerate(chunks) if piece.response_metadata.get("finish_reason")]
-    assert joined(chunks).content == "The brace is {"
-    assert len(usages) == 1
-    assert finishes == usages
-    assert joined(chunks).additional_kwargs == {"seen": "yes"}
-    plain = list(
-        streaming(chunk("a {"), chunk(usage_metadata=USAGE), chunk(info={"finish_reason": "stop"})).stream("?")
-    )
-    assert max(i for i, piece in enumerate(plain) if piece.content) < min(
-        i for i, piece in enumerate(plain) if piece.usage_metadata or piece.response_metadata
-    )
-    assert texts
+    unfinished = f"Look.\n{UNFINISHED}"
+    for reply in (
+        [chunk(unfinished, usage_metadata=USAGE, info={"finish_reason": "length"})],
+        [chunk(unfinished), chunk(usage_metadata=USAGE), chunk(info={"finish_reason": "length"})],
+        [
+            chunk(unfinished),
+            chunk(usage_metadata=USAGE, info={"finish_reason": "length"}),
+            chunk(chunk_position="last"),
+        ],
+    ):
+        chunks = list(streaming(*reply).stream("?"))
+        assert joined(chunks).content == unfinished
+        assert joined(chunks).usage_metadata == USAGE
+        assert joined(chunks).response_metadata == {"finish_reason": "length"}
+        first = min(i for i, piece in enumerate(chunks) if piece.usage_metadata or piece.response_metadata)
+        assert not any(piece.content for piece in chunks[first:])
+        assert [piece.chunk_position for piece in chunks].index("last") == len(chunks) - 1
+
+
+def test_metadata_of_a_chunk_is_not_multiplied_by_its_pieces() -> None:
+    model = streaming(chunk(f"{PARIS}\n{ROME}\nok", response_metadata={"system": "x", "model_provider": "y"}))
+    message = joined(list(model.stream("?")))
+    assert named(message) == BOTH
+    assert message.response_metadata == {"system": "x", "model_provider": "y"}
+
+
+def test_reasoning_streams_on_while_usage_is_told() -> None:
+    thought, ends = {"reasoning_content": "hm"}, {"usage_metadata": USAGE, "info": {"finish_reason": "stop"}}
+    stream = streaming(*(chunk(additional_kwargs=thought, **ends) for _ in range(3)), chunk(PARIS)).stream("?")
+    assert [next(stream).additional_kwargs for _ in range(3)] == [thought] * 3
+    held = streaming(chunk("\n"), chunk(additional_kwargs=thought)).stream("?")
+    assert next(held).additional_kwargs == thought
+    words = ["The sun", " shines", " today."]
+    texts = streaming(*(chunk(text, **ends) for text in words)).stream("?")
+    assert [next(texts).content for _ in words] == words
 
 
 def test_providers_that_tell_usage_on_every_chunk_stay_searchable() -> None:
@@ -222,13 +240,12 @@ def test_providers_that_tell_usage_on_every_chunk_stay_searchable() -> None:
     assert message.usage_metadata["total_tokens"] == USAGE["total_tokens"] * len(pieces)
 
 
-def test_the_last_chunk_is_last_even_if_it_carries_the_text() -> None:
-    model = FallbackToolChatModel(FakeListChatModel(responses=[f"Look.\n{PARIS}"])).bind_tools(TOOLS)
-    chunks = list(model.stream("?"))
-    assert [piece.chunk_position for piece in chunks][-1] == "last"
-    assert sum(piece.chunk_position == "last" for piece in chunks) == 1
-    assert chunks[-1].content == ""
-    assert named(joined(chunks)) == ASKED
+@pytest.mark.parametrize("text", [f"Look.\n{PARIS}", f"Look.\n{UNFINISHED}"], ids=["whole", "unfinished"])
+async def test_the_last_chunk_is_last_even_if_it_carries_the_text(text: str) -> None:
+    model = FallbackToolChatModel(FakeListChatModel(responses=[text])).bind_tools(TOOLS)
+    for chunks in (list(model.stream("?")), [piece async for piece in model.astream("?")]):
+        assert [piece.chunk_position for piece in chunks].index("last") == len(chunks) - 1
+        assert named(joined(chunks)) == ASKED
 
 
 @every_way
@@ -263,10 +280,14 @@ async def test_held_text_is_shown_when_a_native_call_comes(way: Way) -> None:
 
 
 def test_held_text_comes_before_the_native_call_of_the_same_chunk() -> None:
-    chunks = list(streaming(chunk("a {", tool_call_chunks=[NATIVE_CHUNK])).stream("?"))
-    assert [(piece.content, bool(piece.tool_call_chunks)) for piece in chunks][:2] == [("a {", False), ("", True)] or [
-        (piece.content, bool(piece.tool_call_chunks)) for piece in chunks
-    ][:3] == [("a", False), (" {", False), ("", True)]
+    chunks = list(streaming(chunk(UNFINISHED, tool_call_chunks=[NATIVE_CHUNK])).stream("?"))
+    assert [(piece.content, bool(piece.tool_call_chunks)) for piece in chunks][:2] == [(UNFINISHED, False), ("", True)]
+
+
+def test_white_space_between_a_call_in_text_and_a_native_one_is_dropped() -> None:
+    message = joined(list(streaming(chunk(f"{PARIS}\n\n"), chunk(tool_call_chunks=[NATIVE_CHUNK])).stream("?")))
+    assert message.content == ""
+    assert len(message.tool_calls) == 2
 
 
 def test_native_calls_in_pieces_pass_as_they_are() -> None:
@@ -423,6 +444,12 @@ async def test_a_forced_choice_is_said_in_the_prompt(way: Way, choice: Any) -> N
     said = [messages[0].content for messages, _ in script.seen]
     assert said == [offered("required"), offered("auto")]
     assert said[0] != said[1]
+
+
+def test_nothing_about_tools_is_sent_beside_the_prompt() -> None:
+    script, model = wrapped(PARIS, mode="prompt")
+    model.bind_tools(TOOLS).invoke("?", tool_choice="any", parallel_tool_calls=False, temperature=0)
+    assert script.seen[0][1] == {"temperature": 0}
 
 
 @every_way
@@ -859,7 +886,8 @@ async def test_streamed_messages_of_an_agent() -> None:
         calls = [piece.tool_call_chunks for piece, node in pieces if node == "model" and piece.tool_call_chunks]
         assert [one["name"] for chunks in calls for one in chunks] == ["get_weather", "get_weather"]
         assert [one["index"] for chunks in calls for one in chunks] == [0, 1]
-        assert [piece.content for piece, node in pieces if node == "tools"] == ["sunny in Paris", "sunny in Rome"]
+        tools = sorted(piece.content for piece, node in pieces if node == "tools")  # they run side by side
+        assert tools == ["sunny in Paris", "sunny in Rome"]
 
 
 async def test_events_v2_of_an_agent() -> None:
@@ -1109,6 +1137,8 @@ def test_a_wrapper_around_a_wrapper_works_once() -> None:
     assert len(script.seen) == 2
     model.bind_tools(TOOLS).invoke("?")
     assert len(script.seen) == 3
+    with pytest.raises(RefusedError):  # what is remembered is no reason to prompt where that is not wanted
+        FallbackToolChatModel(model, mode="native").bind_tools(TOOLS).invoke("?")
     options = Options(prompt_dialect="hermes")
     inner = FallbackToolChatModel(script, mode="prompt", options=options)
     kept = FallbackToolChatModel(inner)
@@ -1150,6 +1180,12 @@ async def test_structured_output_by_calling(way: Way, schema: Any) -> None:
         assert named(answer["raw"]) == [("City", {"name": "Paris"})]
     plain = model.with_structured_output(schema, method="function_calling", strict=True)
     assert plain.invoke("?") in (City(name="Paris"), {"name": "Paris"})
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_mode", "json_schema"])
+def test_structured_output_of_a_model_that_knows_only_calls(method: str) -> None:
+    _, model = wrapped(call("City", name="Paris"))
+    assert model.with_structured_output(City, method=method).invoke("?") == City(name="Paris")
 
 
 def test_structured_output_by_schema_is_left_to_the_inner_model() -> None:

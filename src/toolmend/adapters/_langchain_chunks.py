@@ -130,24 +130,24 @@ class StreamedReply:
         self, pieces: list[_Piece], rest: ChatGenerationChunk, *, needed: bool
     ) -> Iterator[ChatGenerationChunk]:
         """Texts and calls, then the rest of their chunk; what ends a reply waits for its text."""
+        assert self._search is not None
         message = cast("AIMessageChunk", rest.message)
-        last = message.chunk_position == "last"
-        told = says_why_it_ended(rest.generation_info, message.response_metadata)
-        ends = last or told or message.usage_metadata is not None
-        if pieces or not ends:
+        info = rest.generation_info
+        ends = bool(message.usage_metadata) or says_why_it_ended(info, message.response_metadata)
+        waits = ends and bool(self._search.held)
+        splits = waits or self._waiting or message.tool_call_chunks
+        if len(pieces) == 1 and isinstance(pieces[0], str) and not splits:
+            # The usual case: one chunk in, one chunk out.
+            content = content_of(self._chunk(pieces.pop()).message)
+            message = message.model_copy(update={"content": content})
+            rest, needed = ChatGenerationChunk(message=message, generation_info=info), True
+        yield from map(self._chunk, pieces)
+        if not self._search.held:
             yield from self._released()
-        if len(pieces) == 1 and not (ends or message.tool_call_chunks):
-            only = self._chunk(pieces[0])
-            if isinstance(pieces[0], str):  # the usual case: one chunk in, one chunk out
-                only.message = message.model_copy(update={"content": only.message.content})
-                only.generation_info, needed = rest.generation_info, False
-            yield only
-        else:
-            yield from map(self._chunk, pieces)
-        if needed:
+        if needed and waits:
             self._waiting.append(rest)
-        if last or not ends:
-            yield from self._released()
+        elif needed:
+            yield rest
 
     def _released(self) -> Iterator[ChatGenerationChunk]:
         waiting, self._waiting = self._waiting, []

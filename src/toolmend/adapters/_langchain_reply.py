@@ -41,8 +41,7 @@ def searched(result: ChatResult, turn: Turn) -> ChatResult:
             continue
         truncated = was_cut(info, message.response_metadata)
         read = _recovered(message, turn, truncated=truncated)
-        if read is not message:
-            generations[i] = ChatGeneration(message=read, generation_info=info)
+        generations[i] = ChatGeneration(message=read, generation_info=info)
     return ChatResult(generations=generations, llm_output=result.llm_output)
 
 
@@ -81,11 +80,13 @@ class SearchedText:
 
     def stop(self) -> list[str | ToolCall]:
         """Search no further; what is held comes out as text."""
-        held = self._reader.held if self._reader else ""
-        self._reader = None
-        if self._divided:
-            held = held.lstrip()
+        held, self._reader = self.held, None
         return self._apart([held] if held else [])
+
+    @property
+    def held(self) -> str:
+        """What was fed and is not yet out."""
+        return self._reader.held if self._reader else ""
 
     def _apart(self, items: list[str | ToolCall]) -> list[str | ToolCall]:
         for i, item in enumerate(items):

@@ -20,7 +20,7 @@ __all__ = ["ChatModelWrapper"]
 
 _TAKEN_OVER = (
     *("rate_limiter", "cache", "output_version", "disable_streaming"),
-    *("callbacks", "tags", "verbose", "custom_get_token_ids"),
+    *("callbacks", "tags", "verbose"),
 )
 
 
