@@ -25,10 +25,10 @@ from toolmend._types import ToolCall
 
 __all__ = ["Qwen3Coder"]
 
-_END = regex.compile(
-    r"</parameter>\s{0,64}</function>|<function=[^>\n]{1,200}>\s{0,64}</function>|"
-    r"(?P<last></(?:parameter|function)>\s{0,64}</tool_call>)"
+_EMPTY = regex.compile(
+    r"(?:<tool_call>\s{0,64})?<function=[^>\n]{1,200}>\s{0,64}(?:</function>|(?P<last></tool_call>))"
 )
+_END = regex.compile(r"</parameter>\s{0,64}</function>|(?P<last></(?:parameter|function)>\s{0,64}</tool_call>)")
 _AFTER = regex.compile(r"\s{0,64}(?:(?P<last></tool_call>)|(?P<more><function=))")
 _FUNCTION = re.compile(r"<function=\s*+([^>\n]{1,200}?)\s*+>")
 _PARAMETER = re.compile(r"\s*+<parameter=\s*+([^>\n]{1,200}?)\s*+>")
@@ -63,8 +63,8 @@ class Qwen3Coder(Dialect):
         """The outer tag with a function behind it, or a function with a declared name."""
         bare = rf"<function=\s{{0,4}}(?:{tools.names})\s{{0,4}}>"
 
-        def body(opener: str, _: str) -> ElementBody:
-            return ElementBody(opener, _END, _AFTER)
+        def body(_: str, __: str) -> ElementBody:
+            return ElementBody(_EMPTY, _END, _AFTER)
 
         return Block(r"<tool_call>\s{0,64}<function=", body), Block(bare, body)
 
@@ -106,7 +106,10 @@ def _parameters(text: str, at: int, value_end: re.Pattern[str]) -> tuple[dict[st
             raise NotACall(f"the value of {key[1]} is not closed")
         if key[1] in arguments:
             raise NotACall(f"{key[1]} is given twice")
-        arguments[key[1]] = text[key.end() : end.start()].removeprefix("\n").removesuffix("\n")
+        value = text[key.end() : end.start()]
+        if not end.group() and "</parameter>" in value:
+            raise NotACall(f"{key[1]} has something behind its closing tag")
+        arguments[key[1]] = value.removeprefix("\n").removesuffix("\n")
         at = end.end()
     return arguments, at
 
