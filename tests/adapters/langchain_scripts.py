@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import httpx2
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -16,6 +17,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_ollama import ChatOllama
+from langchain_openai import ChatOpenAI
 from pydantic import Field
 
 from toolmend.adapters.langchain import FallbackToolChatModel
@@ -192,6 +194,55 @@ class OllamaServer:
     def _line(self, body: dict[str, Any], message: dict[str, Any], **more: Any) -> str:
         line = {"model": body["model"], "created_at": "2026-01-01T00:00:00Z", "message": message, "done": False}
         return json.dumps({**line, **more})
+
+
+@dataclass
+class VllmServer:
+    """Answers the openai client as vLLM does without a parser for tool calls, or with one if `accepts`."""
+
+    reply: str
+    accepts: bool = False
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def model(self, **fields: Any) -> ChatOpenAI:
+        transport = httpx2.MockTransport(self._answer)
+        clients = {
+            "http_client": httpx2.Client(transport=transport),
+            "http_async_client": httpx2.AsyncClient(transport=transport),
+        }
+        return ChatOpenAI(
+            model="mistral", api_key="none", base_url="http://vllm.test/v1", stream_usage=True, **clients, **fields
+        )
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content)
+        self.requests.append(body)
+        if body.get("tools") and not self.accepts:
+            message = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+            error = {"message": message, "type": "BadRequestError", "param": None, "code": 400}
+            return httpx2.Response(400, json={"error": error})
+        usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": self.reply}
+            choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+            return httpx2.Response(200, json=self._body(body, "chat.completion", choices, usage))
+        deltas = [{"content": self.reply[i : i + 7]} for i in range(0, len(self.reply), 7)]
+        choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+        choices.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        events = [self._body(body, "chat.completion.chunk", choice, None) for choice in choices]
+        events.append(self._body(body, "chat.completion.chunk", [], usage))
+        text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=text)
+
+    def _body(self, request: dict[str, Any], kind: str, choices: Any, usage: Any) -> dict[str, Any]:
+        return {
+            "id": "c",
+            "object": kind,
+            "created": 1,
+            "model": request["model"],
+            "choices": choices,
+            "usage": usage,
+        }
 
 
 class Counter(BaseCallbackHandler):

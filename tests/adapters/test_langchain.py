@@ -7,9 +7,7 @@ import subprocess
 import sys
 from typing import Annotated, Any, TypedDict
 
-import httpx2
 import ollama
-import openai
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
@@ -49,6 +47,7 @@ from tests.adapters.langchain_scripts import (
     OllamaServer,
     RefusedError,
     Script,
+    VllmServer,
     Way,
     call,
     chunk,
@@ -495,6 +494,14 @@ def test_tools_of_the_provider_are_passed_on(mode: str) -> None:
     assert alone.tool_calls == []
 
 
+def test_tools_in_a_form_of_the_provider_s_own_are_passed_on() -> None:
+    own = object()
+    script = Passing(replies=[PARIS])
+    message = FallbackToolChatModel(script).bind_tools([own, convert_to_openai_tool(get_weather)]).invoke("?")
+    assert named(message) == ASKED
+    assert script.seen[0][1]["tools"][0] is own
+
+
 @pytest.mark.parametrize("mode", ["auto", "native", "prompt"])
 def test_a_broken_tool_is_told_before_any_request(mode: str) -> None:
     script, model = wrapped(PARIS, mode=mode)
@@ -588,14 +595,30 @@ async def test_a_refusal_without_tools_in_the_request_passes(way: Way) -> None:
     assert len(script.seen) == 1
 
 
-def test_the_refusal_of_an_openai_server_is_understood() -> None:
-    message = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-    response = httpx2.Response(400, request=httpx2.Request("POST", "http://vllm.test/v1"))
-    error = openai.BadRequestError("Error code: 400", response=response, body={"message": message})
-    script = Failing(replies=[PARIS], error=error)
-    with pytest.raises(openai.BadRequestError):
-        FallbackToolChatModel(script).bind_tools(TOOLS).invoke("?")
-    assert len(script.seen) == 2
+@every_way
+@pytest.mark.parametrize("fields", [{}, {"output_version": "v1"}], ids=["v0", "v1"])
+@pytest.mark.parametrize("accepts", [True, False], ids=["accepting", "refusing"])
+async def test_chat_openai(way: Way, fields: dict[str, Any], accepts: bool) -> None:
+    server = VllmServer(f"Look.\n{PARIS}\n{ROME}", accepts=accepts)
+    model = FallbackToolChatModel(server.model(**fields))
+    message = await way(model.bind_tools([get_weather], tool_choice="any"), "?")
+    assert (message.text, named(message)) == ("Look.", BOTH)
+    assert message.usage_metadata["total_tokens"] == 12
+    assert message.response_metadata["finish_reason"] == "stop"
+    assert [block["type"] for block in message.content_blocks if block.get("text") != ""] == [
+        "text",
+        "tool_call",
+        "tool_call",
+    ]
+    assert server.requests[0]["tool_choice"] == "required"
+    if not accepts:
+        offer = Turn([convert_to_openai_tool(get_weather)], tool_choice="required").instructions
+        assert server.requests[1]["messages"] == [
+            {"role": "system", "content": offer},
+            {"role": "user", "content": "?"},
+        ]
+        assert not {"tools", "tool_choice"} & server.requests[1].keys()
+    assert (model.server, model.model_name) == ("http://vllm.test/v1", "mistral")
 
 
 @pytest.mark.parametrize("way", WAYS[2:], ids=lambda way: way.name)

@@ -6,11 +6,12 @@ here they are read back. A request can be asked as it is, or as text where tools
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from toolmend._refusal import refuses_tools
@@ -55,11 +56,11 @@ class Request:
         """
         tools = [as_openai(tool) for tool in arguments.get("tools") or ()]
         # Of two tools with one name the later counts, as it does in LangGraph's ToolNode.
-        functions = list({_name(tool): tool for tool in tools if not _is_builtin(tool)}.values())
+        functions = {_name(tool): tool for tool in tools if not _is_builtin(tool)}
         builtin = [tool for tool in tools if _is_builtin(tool)]
         choice = arguments.get("tool_choice", arguments.get(CHOICE))
         turn = Turn(
-            functions,
+            functions.values(),
             tool_choice=_choice(choice, functions, builtin) if functions else "none",
             options=options,
             echoes=result_texts(messages),
@@ -88,13 +89,10 @@ class Request:
         return replace(self, messages=messages, arguments=arguments, written=True)
 
 
-def as_openai(tool: Any) -> dict[str, Any]:
+def as_openai(tool: Any) -> Any:
     """A tool as a dict: named tools and the provider's own as they are, others in OpenAI's form."""
-    if isinstance(tool, Mapping):
-        tool = cast("dict[str, Any]", tool)
-        if _is_builtin(tool) or "function" in tool or "name" in tool:
-            return tool
-    return convert_to_openai_tool(tool)
+    is_named = {"function", "name"} & _fields(tool).keys()
+    return tool if is_named or _is_builtin(tool) else convert_to_openai_tool(tool)
 
 
 def refuses(error: Exception) -> bool:
@@ -106,27 +104,34 @@ def refuses(error: Exception) -> bool:
 
 
 def _is_builtin(tool: object) -> bool:
-    """Whether the provider itself runs this tool: then there is no function to call by name."""
+    """Whether the provider itself runs this tool: then there is no function to call by name.
+
+    An object that LangChain cannot read is in a provider's own form and is left to it as well.
+    """
     if not isinstance(tool, Mapping):
+        return not (isinstance(tool, BaseTool) or callable(tool))
+    fields = _fields(tool)
+    if fields.keys() & {"function", "input_schema", "title", "toolSpec"}:
         return False
-    tool = cast("Mapping[str, Any]", tool)
-    if tool.keys() & {"function", "input_schema", "title", "toolSpec"}:
-        return False
-    return tool["type"] != "function" if "type" in tool else "name" not in tool
+    return fields["type"] != "function" if "type" in fields else "name" not in fields
 
 
-def _name(tool: Mapping[str, Any]) -> object:
-    function = tool.get("function", tool)
-    return cast("Mapping[str, Any]", function).get("name") if isinstance(function, Mapping) else None
+def _fields(value: Any) -> Mapping[str, Any]:
+    """A dict as it is; of anything else, nothing."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-def _choice(given: object, functions: Iterable[Mapping[str, Any]], builtin: Iterable[Mapping[str, Any]]) -> ToolChoice:
+def _name(tool: object) -> object:
+    fields = _fields(tool)
+    return _fields(fields.get("function", fields)).get("name")
+
+
+def _choice(given: object, names: Collection[object], builtin: Iterable[object]) -> ToolChoice:
     """What the caller allows, out of the ways in which providers spell it."""
     if isinstance(given, Mapping):
-        given = cast("Mapping[str, Any]", given)
-        name = given.get("function", given).get("name")
-        given = name or {"any": "any", "required": "required", "none": "none"}.get(given["type"])
-    names = {_name(tool) for tool in functions}
+        fields = _fields(given)
+        kind = fields.get("type")
+        given = _name(fields) or (kind if kind in ("any", "required", "none") else "auto")
     if isinstance(given, str) and given in names:  # first, since a tool may well be called "any"
         return [given]
     if given is True or given in ("any", "required"):
@@ -134,6 +139,7 @@ def _choice(given: object, functions: Iterable[Mapping[str, Any]], builtin: Iter
     if given == "none":
         return "none"
     # A choice of the provider's own tool says nothing about ours.
-    if not given or given == "auto" or any(given in (tool.get("type"), tool.get("name")) for tool in builtin):
+    own = {name for tool in builtin for name in (_fields(tool).get("type"), _name(tool))}
+    if not given or given == "auto" or given in own:
         return "auto"
     return [str(given)]
