@@ -3,8 +3,8 @@
 Text values (from XML-like formats) get their type from here; values that came as JSON are only touched where they
 do not fit. The rule: resolve ``$ref``, collect the types a value may have, and then
 
-- keep a string wherever a string is allowed, unless it matches an enum or constant exactly, or is a container or
-  ``null`` where the schema allows that;
+- keep a string wherever a string is allowed; a text value only if it is not an enum's member or a constant of another
+  type, nor a container or ``null`` where the schema allows that;
 - otherwise read it strictly as JSON, then as a Python literal; take the reading only if its type is allowed;
 - what fits nothing stays as it was, byte for byte.
 """
@@ -15,12 +15,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from toolmend._json import NotJSON, Reader
+from toolmend._json import NotJSON, Reader, strict
 from toolmend._types import Schema, ToolSpec, resolve
 
 __all__ = ["allows", "fit"]
 
-_MAX_DEPTH = 32  # schemas that refer to themselves end here
+_MAX_DEPTH = 12  # schemas that refer to themselves end here
 _TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 _TEXTUAL = frozenset({"string", "null"})
 _ALIASES = {
@@ -64,7 +64,7 @@ def allows(kind: str, schema: object, root: Schema) -> bool:
 def _fit(value: Any, schema: object, root: Schema, path: str, report: list[str], *, textual: bool) -> Any:
     kinds = _kinds(schema, root)
     if isinstance(value, str) and kinds:
-        fitted = _from_text(value, kinds, schema, root)
+        fitted = _from_text(value, kinds, schema, root, textual=textual)
         if fitted is not value:
             if not textual:
                 report.append(f"{path}: string > {_kind(fitted)}")
@@ -86,19 +86,18 @@ def _fit(value: Any, schema: object, root: Schema, path: str, report: list[str],
 
 def _fit_members(value: dict[str, Any], schema: object, root: Schema, path: str, report: list[str]) -> dict[str, Any]:
     properties = _keyword("properties", schema, root)
-    if not isinstance(properties, Mapping):
-        return value
-    declared = cast("Mapping[str, object]", properties)
+    declared: Mapping[str, object] = cast("Schema", properties) if isinstance(properties, Mapping) else {}
+    others = _keyword("additionalProperties", schema, root)
     return {
-        key: _fit(item, declared[key], root, f"{path}.{key}", report, textual=False) if key in declared else item
+        key: _fit(item, declared.get(key, others), root, f"{path}.{key}", report, textual=False)
         for key, item in value.items()
     }
 
 
-def _from_text(text: str, kinds: frozenset[str], schema: object, root: Schema) -> Any:
+def _from_text(text: str, kinds: frozenset[str], schema: object, root: Schema, *, textual: bool) -> Any:
     """The value that a text stands for, or the same text object where it stands for itself."""
     members = _members(schema, root)
-    if text in members:
+    if text in members or ("string" in kinds and not members and not textual):
         return text
     for member in members:
         if not isinstance(member, str) and json.dumps(member) == text.strip():
@@ -137,7 +136,7 @@ def _literal(text: str) -> Any:
     """A text that is wholly one JSON value or Python literal, else `_NOTHING`."""
     text = text.strip()
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return strict(text)
     except (ValueError, RecursionError):
         pass
     reader = Reader(text, python=True)
@@ -146,10 +145,6 @@ def _literal(text: str) -> Any:
     except NotJSON:
         return _NOTHING
     return value if reader.at == len(text) and not reader.repairs else _NOTHING
-
-
-def _no_constant(name: str) -> Any:
-    raise NotJSON(f"{name} is no JSON value")
 
 
 def _kinds(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
