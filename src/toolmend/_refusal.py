@@ -45,7 +45,7 @@ def refuses_tools(status: int | None, body: object) -> bool:
 
 def message_of(body: object) -> str:
     """The human message inside an error body, at whatever depth the server put it."""
-    for _ in range(4):  # Ollama wraps llama-server's JSON as a string inside its own JSON
+    for _ in range(6):  # Ollama wraps llama-server's JSON as a string inside its own JSON
         inner = _unwrapped(body)
         if inner is None:
             break
