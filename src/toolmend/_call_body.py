@@ -25,8 +25,9 @@ class CallBody:
 
     Args:
         after: what may follow the last bracket. Its group ``more`` is the beginning of another call, its
-            group ``end`` settles the region's end, half a match is waited upon, and no match refutes the region.
+            group ``end`` settles the region's end, and half a match is waited upon.
         last: the calls must be the last thing in the reply.
+        strict: what does not match `after` refutes the region; otherwise it only ends it.
         never: what must not occur between the last bracket and the end of the reply.
     """
 
@@ -35,11 +36,13 @@ class CallBody:
         after: regex.Pattern[str],
         *,
         last: bool = False,
+        strict: bool = True,
         never: regex.Pattern[str] | None = None,
     ) -> None:
         self.whole = False
         self._after = after
         self._last = last
+        self._strict = strict
         self._never = never
         self._depth = 0
         self._quote: str = ""
@@ -60,7 +63,9 @@ class CallBody:
                 continue
             found = self._after.match(text, position, partial=True)
             if found is None:
-                raise NotHere(self._call_end)
+                if self._strict:
+                    raise NotHere(self._call_end)
+                return self._call_end
             if found.partial:
                 self._carry = text[position:]
             elif found["more"] is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from toolmend._blocks import Block
-from toolmend._toolbox import Toolbox, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall, ToolResult, ToolSpec
 
 __all__ = ["Dialect", "Region"]
@@ -50,8 +50,8 @@ class Dialect:
         """How regions open, in order of precedence; `tools` holds at least one tool."""
         raise NotImplementedError
 
-    def parse(self, region: Region) -> list[Written]:
-        """Read the calls of a region.
+    def parse(self, region: Region) -> Sequence[Written | NotACall]:
+        """Read the calls of a region, and why others in it cannot be read.
 
         Raises:
             ValueError: there is none; the message is the reason.

@@ -104,7 +104,7 @@ class JsonBody:
     """The body of a region that holds JSON values.
 
     Args:
-        opener: the opener as found; its last character is the value's first bracket.
+        opener: the opener as found; it ends with the value's first bracket or brackets.
         closer: regular expression of the closing marker; none for bare JSON.
         again: regular expression of what begins the next region, where models forget the closer.
         head: refuses values that cannot be calls; `None` accepts any.
@@ -121,7 +121,7 @@ class JsonBody:
         only: bool = False,
     ) -> None:
         self.whole = False
-        self._skip = len(opener) - 1
+        self._skip = len(opener.rstrip("[{ \t\r\n"))  # the brackets at its end belong to the value
         self._closer = closer
         ends = rf"(?P<closer>{closer})|(?P<again>{again})"
         self._ends = _compiled(ends)

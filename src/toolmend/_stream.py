@@ -36,6 +36,7 @@ __all__ = ["StreamParser", "parse"]
 
 _LEAD = 256  # how much of the text before a region is known to whoever judges it
 _MISSES = 32  # how many regions may run to the end of the reply in vain before the rest is taken as text
+_ASIDE = 60  # how much text between two calls without a marker is no more than a transition
 _SLICE = 4096  # how much text is read at a time
 
 
@@ -89,7 +90,9 @@ class StreamParser:
         self._quotation: Quotation | None = None
         self._shown = False  # the last thing that looked like a call was an example
         self._misses = 0
+        self._answered = False  # calls without a marker were told
         self._after_call = False
+        self._since = 0
 
     def feed(self, delta: str) -> list[Event]:
         """Take the next piece of the reply and tell what has become certain.
@@ -187,7 +190,7 @@ class StreamParser:
             dialect, block, opener = fence
             lead = self._text[max(0, start - _LEAD) : start]
             try:
-                body = None if self._is_quoted(lead) else block.body(opener, lead)
+                body = None if self._is_late(block) or self._is_quoted(lead) else block.body(opener, lead)
             except NotHere:
                 body = None
             if body is None:
@@ -197,6 +200,10 @@ class StreamParser:
             self._open = OpenBlock(dialect, block, body, opener, lead)
             return region
         return ""
+
+    def _is_late(self, block: Block) -> bool:
+        """Whether text has followed calls: what is written behind it without a marker repeats or explains them."""
+        return block.kind != "marked" and self._answered and self._since > _ASIDE
 
     def _is_quoted(self, lead: str) -> bool:
         if self._quotation and self._quotation.kind == "code":
@@ -264,6 +271,9 @@ class StreamParser:
             if any(raw.strip() in echo for echo in self._echoes):
                 raise NotACall("copied from a tool result")
             for written in opened.dialect.parse(Region(raw, opened.lead, self._tools)):
+                if isinstance(written, NotACall):
+                    refused.append(written)
+                    continue
                 try:
                     calls.append(self._tools.accept(written))
                 except NotACall as error:
@@ -276,6 +286,7 @@ class StreamParser:
             if refused:
                 self._tell(ToolCallFailed(name, raw, reasons))
             self._tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
+            self._answered = self._answered or opened.block.kind != "marked"
             self._text, self._at = "\n", 1
             return
         self._text += raw
@@ -306,8 +317,11 @@ class StreamParser:
             if quotation and quotation.suspense is None:
                 quotation.suspense = []
             self._after_call = True
-        elif event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
-            self._after_call = False
+            self._since = 0
+        else:
+            self._since += len(event.raw)
+            if event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
+                self._after_call = False
         target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
         target.append(event)
 

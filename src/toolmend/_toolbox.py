@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import regex
-
 from toolmend._coerce import fit
+from toolmend._names import Names
 from toolmend._types import ToolCall, ToolSpec
 
 __all__ = ["NotACall", "Toolbox", "Written"]
@@ -38,6 +37,7 @@ class Written:
         name: the name as written.
         arguments: name > value.
         textual: the values are the texts between two tags, without a type of their own.
+        loose: nothing says that these are arguments, so all of them must be parameters, and none may be missing.
         id: the id the model wrote.
         repairs: what the dialect had to mend.
     """
@@ -45,6 +45,7 @@ class Written:
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     textual: bool = False
+    loose: bool = False
     id: str | None = None
     repairs: tuple[str, ...] = ()
 
@@ -54,9 +55,9 @@ class Toolbox:
 
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        longest_first = sorted(self._tools, key=len, reverse=True)
-        self.names = "|".join(regex.escape(name) for name in longest_first)
-        """A regular expression that matches any of the names."""
+        self._known = Names(self._tools)
+        self.names = self._known.pattern
+        """A regular expression that matches any of the names, as models write them."""
 
     def __eq__(self, other: object) -> bool:
         """Toolboxes that offer the same names open the same blocks."""
@@ -66,14 +67,15 @@ class Toolbox:
         return hash(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tools
+        return name in self._known
 
     def __bool__(self) -> bool:
         return bool(self._tools)
 
     def get(self, name: str) -> ToolSpec | None:
-        """The tool of that name."""
-        return self._tools.get(name)
+        """The tool that a written name means."""
+        found = self._known.find(name)
+        return self._tools[found[0]] if found else None
 
     def accept(self, written: Written) -> ToolCall:
         """Let a written call through the gate.
@@ -81,13 +83,17 @@ class Toolbox:
         Raises:
             NotACall: no such tool is offered, or it is the tool's definition that is written.
         """
-        tool = self.get(written.name)
-        if tool is None:
+        found = self._known.find(written.name)
+        if found is None:
             raise NotACall(f"no tool {written.name!r} is offered")
+        tool, mended = self._tools[found[0]], found[1]
         if _is_schema(written.arguments) and "properties" not in tool.properties:
             raise NotACall("a tool's definition, not a call", meant=False)
+        if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
+            raise NotACall("an object with other keys than the tool's parameters", meant=False)
         arguments, report = fit(written.arguments, tool, textual=written.textual)
-        return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=(*written.repairs, *report))
+        repairs = (*mended, *written.repairs, *report)
+        return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=repairs)
 
 
 def _is_schema(arguments: Mapping[str, Any]) -> bool:

@@ -58,10 +58,13 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
 def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object) -> Written:
     name = next((fields[key] for key in NAME_KEYS if isinstance(fields.get(key), str)), None)
     if not name:
-        raise NotACall("an object without a tool's name", meant=False)
+        return _keyed(fields, repairs)
     key = next((key for key in ARGUMENT_KEYS if key in fields), None)
     if key is None and not (alone and fields.keys() <= _BESIDE):
-        raise NotACall("an object without arguments", meant=False)
+        beside = {key: value for key, value in fields.items() if key not in _BESIDE}
+        if not beside:
+            raise NotACall("an object without arguments", meant=False)
+        return Written(name=name, arguments=beside, loose=True, repairs=(*repairs, "took the other keys for arguments"))
     arguments, mended = _arguments(fields[key] if key else None)
     if "description" in fields and "properties" in arguments:
         raise NotACall("a tool's definition, not a call", meant=False)
@@ -71,6 +74,15 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
         id=call_id if isinstance(call_id, str) else None,
         repairs=(*repairs, *mended),
     )
+
+
+def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> Written:
+    """``{name: {arguments}}``."""
+    [(name, arguments)] = fields.items() if len(fields) == 1 else [("", None)]
+    if not isinstance(arguments, Mapping):
+        raise NotACall("an object without a tool's name", meant=False)
+    inside = cast("Mapping[str, Any]", arguments)
+    return Written(name=name, arguments=inside, loose=True, repairs=(*repairs, "took a key for the name"))
 
 
 def _arguments(value: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:

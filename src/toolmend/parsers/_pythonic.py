@@ -21,55 +21,76 @@ from toolmend.parsers._arguments import Arguments
 
 __all__ = ["read_calls", "render_call"]
 
-_NAME = re.compile(r"(?P<quote>[\"']?)(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)(?P=quote)\s*+\(")
+_NAME = re.compile(r"[\"']{0,3}(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)[\"']{0,3}\s*+\(")
 _APART = re.compile(r"(?P<quote>[\"'])(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)(?P=quote)\s*+,\s*+(?=[{\"'])")
 _PAIR = re.compile(r"[A-Za-z_]\w*+\s*+=")
 _GLUE = re.compile(
     r"(?:[\s,;\[\]()+]|\#[^\n]*+|(?:and|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
 )
+_AFTER_CALL = re.compile(r"[\"'`]{0,3}(?:\[[^\]\n]{0,60}\])*+" + _GLUE.pattern)  # the end of its string, a subscript
+_BRACKET = re.compile(r"""[()\[\]{}]|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAX_DEPTH = 3  # strings in lists in strings: past that it is no call
 
 
-def read_calls(text: str, tools: Toolbox, depth: int = 0) -> list[Written]:
-    """Read one call after another.
+def read_calls(text: str, tools: Toolbox, depth: int = 0) -> list[Written | NotACall]:
+    """Read one call after another; a call that cannot be read does not keep the others from being read.
 
     Raises:
-        NotACall: something in between is no call, or a value has no single reading.
+        NotACall: something in between is no call, or not one of them is readable.
     """
-    found: list[Written] = []
+    found: list[Written | NotACall] = []
     at = past(_GLUE, text, 0)
     while at < len(text):
         written, at = _one(text, at, tools, depth)
         found.extend(written)
-        at = past(_GLUE, text, at)
+        at = past(_AFTER_CALL, text, at)
+    if not any(isinstance(item, Written) for item in found):
+        raise found[0] if found and isinstance(found[0], NotACall) else NotACall("no call")
     return found
 
 
-def _one(text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written], int]:
+def _one(text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written | NotACall], int]:
     """The call or calls that begin here, and where they end."""
+    if text[at] in "\"'":
+        quoted = _in_quotes(text, at, tools, depth)
+        if quoted:
+            return quoted
     name = _NAME.match(text, at)
-    if name:
-        reader = Arguments(text, name.end(), tools.get(_unescaped(name["name"])))
-        try:
-            arguments = reader.read()
-        except NotJSON as error:
-            raise NotACall(f"an argument is not readable: {error}") from error
-        return [Written(name=_unescaped(name["name"]), arguments=arguments, repairs=reader.repairs)], reader.at
-    if text[at] not in "\"'" or depth > _MAX_DEPTH:
+    if not name:
         raise NotACall("something between the calls")
+    reader = Arguments(text, name.end(), tools.get(_unescaped(name["name"])))
+    try:
+        arguments = reader.read()
+    except NotJSON as error:
+        return [NotACall(f"an argument is not readable: {error}")], _behind(text, name.end())
+    return [Written(name=_unescaped(name["name"]), arguments=arguments, repairs=reader.repairs)], reader.at
+
+
+def _in_quotes(text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written | NotACall], int] | None:
+    """Calls inside a string, or a name in quotes with its arguments behind a comma."""
     apart = _APART.match(text, at)
+    reader = Reader(text, at, python=True)
     try:
         if apart:
             return _apart(_unescaped(apart["name"]), text, apart.end(), tools, depth)
-        reader = Reader(text, at, python=True)
         inside = reader.string()
-    except NotJSON as error:
-        raise NotACall(f"a call in quotes is not readable: {error}") from error
-    return read_calls(inside, tools, depth + 1), reader.at
+        return (read_calls(inside, tools, depth + 1), reader.at) if depth < _MAX_DEPTH else None
+    except (NotJSON, NotACall):
+        return None
 
 
-def _apart(name: str, text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written], int]:
+def _behind(text: str, at: int) -> int:
+    """Where the brackets that are open at `at` are closed."""
+    level = 1
+    for bracket in _BRACKET.finditer(text, at):
+        level += 1 if bracket.group() in "([{" else -1 if bracket.group() in ")]}" else 0
+        if not level:
+            return bracket.end()
+    return len(text)
+
+
+def _apart(name: str, text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written | NotACall], int]:
     """A name, and behind a comma its arguments: an object, or strings such as ``'a=1'``."""
     reader = Reader(text, at, python=True)
     value: Any = reader.value()

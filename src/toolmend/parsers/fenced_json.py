@@ -18,7 +18,7 @@ from toolmend.parsers._bodies import call_object, json_calls
 
 __all__ = ["FencedJson"]
 
-_INFO = r"(?i:json[c5]?|tool_calls?|tool|tool_code|function_calls?)?"
+_INFO = r"[A-Za-z0-9_+#.-]{0,20}"  # models name any language, and none
 _BODY = re.compile(r"[^\n]*\n(?P<body>.*?)`*\s*", re.DOTALL)
 
 
@@ -35,7 +35,7 @@ class FencedJson(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A fence for JSON, or for nothing in particular, with a bracket behind it."""
-        opener = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}\s{{1,64}}[{{\[]"
+        opener = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}\s{{1,64}}(?:\[\s{{0,16}}){{0,3}}\{{"
         return (Block(opener, lambda opener, _: _body(opener, tools), "fence"),)
 
     def parse(self, region: Region) -> list[Written]:

@@ -60,7 +60,7 @@ class Prose(Dialect):
         opener = rf"(?<![\w.`\"'“‘(])(?:{names})\s{{0,2}}\("
         return (Block(opener, lambda opener, lead: _body(opener, lead, names), "plain"),)
 
-    def parse(self, region: Region) -> list[Written]:
+    def parse(self, region: Region) -> list[Written | NotACall]:
         """The call.
 
         Raises:
@@ -68,6 +68,8 @@ class Prose(Dialect):
         """
         calls = read_calls(region.text, region.tools)
         for call in calls:
+            if isinstance(call, NotACall):
+                raise call
             tool = region.tools.get(call.name)
             missing = [key for key in (tool.required if tool else ()) if key not in call.arguments]
             if missing:

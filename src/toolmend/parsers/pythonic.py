@@ -17,27 +17,33 @@ from toolmend._blocks import LEFTOVER, LINE, Block
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import FenceBody
-from toolmend._toolbox import Toolbox, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Pythonic"]
 
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
+_NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
 _FENCE = re.compile(r"\s*+(?:`{3,}|~{3,})[^\n]*+\n(?P<body>.*?)\s*(?:`{3,}|~{3,})?\s*", re.DOTALL)
 _INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)
-def _after(call: str, *, line_ends: bool) -> regex.Pattern[str]:
-    """What may follow a call or a list: more of them, or the end of the line or of the reply."""
-    if line_ends:
+def _after(call: str, where: str) -> regex.Pattern[str]:
+    """What may follow a call or a list: more of them, or an end.
+
+    A list ends wherever its bracket does. A call that is the first thing said ends with its line, any other one with
+    the reply.
+    """
+    if where == "list":
+        return regex.compile(
+            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}[,;+]\s{{0,64}}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
+        )
+    if where == "line":
         more = rf"[ \t]{{0,64}}(?:[,;+]\s{{0,64}})?(?:\[\s{{0,16}})?{call}"
-        end = rf"[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})"
-    else:
-        more = rf"[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call}"
-        end = rf"[\s;]{{0,64}}(?P<end>{LEFTOVER})"
-    return regex.compile(rf"(?P<more>{more})|{end}")
+        return regex.compile(rf"(?P<more>{more})|[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
+    return regex.compile(rf"(?P<more>[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
 
 
 class Pythonic(Dialect):
@@ -49,18 +55,18 @@ class Pythonic(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A declared name with its bracket: in a fence, behind ``[``, or at the start of a line."""
-        call = rf"{_WRAPPER}[\"']?(?:{tools.names})[\"']?\s{{0,4}}\("
+        call = rf"{_WRAPPER}[\"']?{_NAMESPACE}(?:{tools.names})[\"']?\s{{0,4}}\("
         apart = rf"[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
-        fence = rf"{LINE}`{{3,8}}[ \t]{{0,8}}(?i:python3?|py|tool_code|json|plaintext|text)?[ \t]{{0,8}}\s{{1,64}}"
+        fence = rf"{LINE}`{{3,8}}[ \t]{{0,8}}[A-Za-z0-9_+#.-]{{0,20}}[ \t]{{0,8}}\s{{1,64}}"
         comment = r"(?:\#[^\n]{0,200}\n\s{0,32}){0,3}"
 
         def listed(_: str, __: str) -> CallBody:
-            return CallBody(_after(rf"[\"']?(?:{tools.names})[\"']?\s{{0,4}}\(", line_ends=True))
+            return CallBody(_after(rf"[\"']?(?:{tools.names})[\"']?\s{{0,4}}\(", "list"), strict=False)
 
         def bare(_: str, lead: str) -> CallBody:
             # the first thing said, or what the line before announces; elsewhere only the last lines count
             first = not lead.strip() or _INTRODUCES.search(lead) is not None
-            return CallBody(_after(call, line_ends=first), last=not first)
+            return CallBody(_after(call, "line" if first else "reply"), last=not first)
 
         return (
             Block(rf"{fence}{comment}\[?\s{{0,16}}(?:{call}|{apart})", lambda opener, _: FenceBody(opener), "fence"),
@@ -68,7 +74,7 @@ class Pythonic(Dialect):
             Block(rf"{LINE}{call}", bare, "plain"),
         )
 
-    def parse(self, region: Region) -> list[Written]:
+    def parse(self, region: Region) -> list[Written | NotACall]:
         """The calls."""
         fenced = _FENCE.fullmatch(region.text)
         return read_calls(fenced["body"] if fenced else region.text, region.tools)
