@@ -237,6 +237,10 @@ class Recorder(WrapperModel):
         self.calls.append(arguments)
         return None
 
+    def batch_decode(self, *arguments: Any) -> Any:
+        self.calls.append(arguments)
+        return self.wrapped.batch_decode(*arguments)
+
 
 class ChatServer:
     """A chat completions server: refuses tools if told to, else says one reply after the other."""

@@ -224,7 +224,8 @@ async def test_suspended_responses_are_left_alone() -> None:
     inner = Recorder(Script(fence("get_weather", city="Paris"), fence("search", q="a")).model)
     model = FallbackToolModel(inner, mode="prompt")
     suspended = ModelResponse(parts=[TextPart("...")], state="suspended")
-    messages: list[ModelMessage] = [*question(), suspended]
+    called: list[ModelMessage] = [ModelResponse(parts=[PARIS]), ModelRequest(parts=[result("sunny")])]
+    messages: list[ModelMessage] = [*question(), *called, suspended]
     offered = params(WEATHER, SEARCH)
     response = await model.request(messages, None, offered)
     assert inner.calls[0] == (messages, None, offered)
@@ -775,7 +776,7 @@ async def test_wrappers_may_share_what_they_know_of_servers() -> None:
     script = Script(REFUSAL, "ok", "ok", "ok", model_name="gemma")
     for _ in range(2):
         await exchange(FallbackToolModel(script.model, refusals=refusals), False)
-    assert len(script.asked) == 3
+    assert [bool(asked.info.function_tools) for asked in script.asked] == [True, False, False]
     other = Script(REFUSAL, "ok", model_name="llama")
     await exchange(FallbackToolModel(other.model, refusals=refusals), False)
     assert len(other.asked) == 2  # another model: another verdict
@@ -795,7 +796,7 @@ async def test_a_capability_that_wraps_anew_each_time_is_refused_once() -> None:
     script = Script(REFUSAL, fence("get_weather", city="Paris"), "Sunny.", "Hello.")
     agent = Agent(script.model, tools=[get_weather], capabilities=[Recovering()])
     assert (await agent.run("Weather?")).output == "Sunny."
-    assert len(script.asked) == 3
+    assert [bool(asked.info.function_tools) for asked in script.asked] == [True, False, False]
 
 
 # Beside other wrappers.
@@ -903,13 +904,28 @@ async def test_counting_counts_what_would_be_sent() -> None:
 async def test_batches_send_and_recover_like_requests(mode: Any) -> None:
     batches = pytest.importorskip("pydantic_ai.models.batch")
     script = Script(fence("get_weather", city="Paris"))
-    model = FallbackToolModel(script.model, mode=mode)
+    inner = Recorder(script.model)
+    model = FallbackToolModel(inner, mode=mode)
     request = batches.BatchRequest(custom_id="1", messages=question(), model_request_parameters=params(WEATHER))
     batch = await model.batch_create([await model.batch_encode(request)])
     (result,) = await model.batch_results(batch)
     response = model.batch_decode(result, request)
     assert [part.part_kind for part in response.parts] == ["tool-call"]
     assert bool(script.asked[0].info.function_tools) == (mode != "prompt")
+    decoded = inner.calls[0][1].model_request_parameters  # as it was encoded
+    assert bool(decoded.function_tools) == (mode != "prompt")
+
+
+@pytest.mark.parametrize("mode", ["native", "prompt"])
+async def test_only_the_model_that_sends_a_request_complains_about_its_settings(mode: Any) -> None:
+    pytest.importorskip("pydantic_ai._unsupported_settings")
+    script = Script("ok")
+    script.model.unsupported_settings = frozenset({"stop_sequences"})
+    model = FallbackToolModel(script.model, mode=mode)
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        await model.request(question(), {"stop_sequences": ["x"]}, params(WEATHER))
+    assert len(complaints) == 1
 
 
 async def test_preparing_a_request_changes_nothing() -> None:

@@ -39,13 +39,8 @@ RequestArguments = tuple[list[ModelMessage], ModelSettings | None, ModelRequestP
 """What `Model.request` takes: messages, settings, parameters."""
 
 _TOOL_SETTINGS = ("tool_choice", "parallel_tool_calls")
-# Fields that name tools, as far as the installed version has them, and what they are without any.
-_TOOL_FIELDS: dict[str, Any] = {
-    "tool_visibility": None,
-    "revealed_tool_names": set[str](),
-    "introduced_tool_names": set[str](),
-    "deferred_capability_ids": set[str](),
-}
+# Fields that name tools, as far as the installed version has them.
+_TOOL_FIELDS = ("tool_visibility", "revealed_tool_names", "introduced_tool_names", "deferred_capability_ids")
 
 
 class Outgoing:
@@ -119,8 +114,10 @@ class Outgoing:
 
     def _params_as_text(self, parts: list[InstructionPart]) -> ModelRequestParameters:
         params = self.native[2]
-        known = {field.name for field in fields(params)}
-        changes = {name: value for name, value in _TOOL_FIELDS.items() if name in known}
+        without = type(params)()
+        changes: dict[str, Any] = {
+            own.name: getattr(without, own.name) for own in fields(params) if own.name in _TOOL_FIELDS
+        }
         if self.turn.active and self.params.output_mode != "image":
             # A forced response format would forbid the model to write a call.
             changes.update(output_mode="text", allow_text_output=True)

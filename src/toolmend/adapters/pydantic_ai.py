@@ -45,7 +45,7 @@ except ImportError:  # not in the first versions, which did not warn either
 if TYPE_CHECKING:
     from pydantic_ai.models.batch import BatchRequest, BatchResult, EncodedBatchRequest
 
-__all__ = ["FallbackToolModel", "Mode"]
+__all__ = ["FallbackToolModel", "Mode", "Refusals"]
 
 Mode = Literal["auto", "native", "prompt"]
 """Whether tools go out beside the request, in its text, or as text only where they must."""
@@ -144,18 +144,18 @@ class FallbackToolModel(WrapperModel):
     ) -> ModelResponse:
         """Send a request and recover the calls in the response."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        refusal = None
+        refused = False
         if not self._goes_as_text(outgoing):
             try:
                 response = await self.wrapped.request(*outgoing.native)
             except (ModelHTTPError, ExceptionGroup) as error:
                 if not self._asks_again(outgoing, error):
                     raise
-                refusal = error
+                refused = all(_refusals_in(error))
             else:
                 return recovered(response, outgoing.turn)
         response = await self.wrapped.request(*outgoing.as_text())
-        self._remember(refusal)
+        self._remember(refused)
         return recovered(response, outgoing.turn)
 
     @asynccontextmanager
@@ -169,7 +169,7 @@ class FallbackToolModel(WrapperModel):
         """Send a request and recover the calls in the response while it arrives."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
         async with AsyncExitStack() as stack:
-            inner = refusal = None
+            inner, refused = None, False
             if not self._goes_as_text(outgoing):
                 opening = self.wrapped.request_stream(*outgoing.native, run_context)
                 try:
@@ -177,12 +177,12 @@ class FallbackToolModel(WrapperModel):
                 except (ModelHTTPError, ExceptionGroup) as error:
                     if not self._asks_again(outgoing, error):
                         raise
-                    refusal = error
+                    refused = all(_refusals_in(error))
             params = None if inner is None else inner.model_request_parameters
             if inner is None:
                 opening = self.wrapped.request_stream(*outgoing.as_text(), run_context)
                 inner = await stack.enter_async_context(opening)
-                self._remember(refusal)
+                self._remember(refused)
             if not outgoing.turn.active:
                 yield inner
                 return
@@ -258,9 +258,10 @@ class FallbackToolModel(WrapperModel):
         """Whether the error means that the same request may well be served as text."""
         return self.mode == "auto" and outgoing.rewritable and any(_refusals_in(error))
 
-    def _remember(self, refusal: Exception | None) -> None:
-        # Not if some candidate of a `FallbackModel` failed for another reason: it may take tools.
-        if refusal is not None and all(_refusals_in(refusal)):
+    def _remember(self, refused: bool) -> None:
+        # Once it has helped to ask again, and not if only some candidates of a `FallbackModel` refused tools: those
+        # that were down may take them.
+        if refused:
             self.refusals.add(*self._server)
 
 
