@@ -36,5 +36,5 @@ def get_dialect(name: str, dialects: Iterable[Dialect] = DIALECTS) -> Dialect:
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise UnknownDialect(f"no dialect {name!r}{hint} Known: {', '.join(sorted(table))}")
