@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from toolmend._errors import ToolmendError
 
-__all__ = ["Tool", "ToolCall", "ToolResult", "ToolSpec", "specs_of"]
+__all__ = ["Schema", "Tool", "ToolCall", "ToolResult", "ToolSpec", "resolve", "specs_of"]
 
 Schema = Mapping[str, Any]
+"""A JSON Schema, or a part of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
