@@ -19,7 +19,10 @@ __all__ = ["LEFTOVER", "LINE", "Block", "Body", "NotHere"]
 LINE = r"(?<![^\n])[ \t]{0,32}"
 """The start of a line, indentation included. Only `\\n` starts one: `^` would also match where a buffer begins."""
 
-LEFTOVER = r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|<end_of_turn>|</s>|<｜end▁of▁sentence｜>"
+LEFTOVER = (
+    r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|"
+    r"<\|return\|>|<\|call\|>|<end_of_turn>|<turn\|>|</s>|<｜end▁of▁sentence｜>"
+)
 """Chat tokens that servers leave at the end of a reply."""
 
 
@@ -72,9 +75,18 @@ class Block:
             may raise `NotHere`.
         kind: ``"marked"``, the opener means a call wherever it stands; ``"plain"``, the opener also occurs in
             ordinary text, so that anything around it counts; ``"fence"``, a code fence, whose text is code if it
-            holds no call.
+            holds no call; ``"markup"``, no call at all but what the format puts around text, to be taken away.
     """
 
     opener: str
     body: Callable[[str, str], Body]
-    kind: Literal["marked", "plain", "fence"] = "marked"
+    kind: Literal["marked", "plain", "fence", "markup"] = "marked"
+
+    @classmethod
+    def markup(cls, opener: str) -> Block:
+        """What the format puts around text."""
+        return cls(opener, _no_body, "markup")
+
+
+def _no_body(_: str, __: str) -> Body:
+    raise NotHere

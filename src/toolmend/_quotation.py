@@ -19,7 +19,13 @@ _INFO = r"[^\n`<\[{(]{0,120}"  # no character that another opener begins or ends
 CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n"
 """Opens a code fence, whether it holds calls or code."""
 
-REASONING = r"<think(?:ing)?>|\[THINK\]|<reasoning>"
+# harmony's, unless the header names a recipient: that is a call
+_MESSAGE = r"(?:<\|start\|>\s{0,4}assistant\s{0,4})?<\|channel\|>(?<!to\s?=[^<]{1,140}<\|channel\|>)\s{0,4}"
+_STRIPPED = r"(?<![\s\S])analysis(?=[A-Z\"“])"  # harmony's without its tokens: the reply begins with the channel's name
+REASONING = (
+    r"<think(?:ing)?>|\[THINK\]|<reasoning>|<seed:think>|<mm:think>|<\|START_THINKING\|>|<\|channel>thought|"
+    rf"{_MESSAGE}analysis\s{{0,4}}<\|message\|>|{_STRIPPED}"
+)
 """Opens reasoning."""
 
 _CLOSERS = {
@@ -27,7 +33,15 @@ _CLOSERS = {
     "<thinking>": "</thinking>",
     "[THINK]": r"\[/THINK\]",
     "<reasoning>": "</reasoning>",
+    "<seed:think>": "</seed:think>",
+    "<mm:think>": "</mm:think>",
+    "<|START_THINKING|>": r"<\|END_THINKING\|>",
+    "<|channel>thought": r"<channel\|>",
+    "<|message|>": r"<\|end\|>|<\|return\|>|(?=<\|(?:start|channel)\|>)",
+    "analysis": r"assistant(?:final|commentary(?=\S))|(?=assistant(?:commentary|analysis)?\s{0,2}to=)",
 }
+"""How reasoning ends, by the end of what opened it."""
+
 # What is said right before a call tells whether it is shown or made. A sentence that ends with "here is an example" or
 # "it looks like this" shows; others do so only if they lead up to the call, unfinished; and a mere mention of examples
 # or formats counts only where the sentence does not tell what the model is about to do.
@@ -75,8 +89,9 @@ class Quotation:
     @classmethod
     def opened_by(cls, opener: str) -> Quotation:
         """The region that an opener begins."""
-        if opener in _CLOSERS:
-            return cls("reasoning", _CLOSERS[opener])
+        for end, closer in _CLOSERS.items():
+            if opener.endswith(end):
+                return cls("reasoning", closer)
         fence = opener.lstrip(" \t")
         width = len(fence) - len(fence.lstrip(fence[0]))
         return cls("code", rf"{LINE}{fence[0]}{{{width},16}}[ \t]{{0,16}}{_LINE_END}")

@@ -92,6 +92,7 @@ class StreamParser:
         self._misses = 0
         self._answered = False  # calls without a marker were told
         self._after_call = False
+        self._framed = False  # the reply shows its chat tokens, so none of them is text
         self._since = 0
 
     def feed(self, delta: str) -> list[Event]:
@@ -178,7 +179,7 @@ class StreamParser:
         if group == "closer" and self._quotation:
             self._end_quotation(self._quotation, opener)
         elif group == "leftover":
-            self._tell(TextDelta("" if self._after_call else opener, opener))
+            self._tell(TextDelta("" if self._after_call or self._framed else opener, opener))
             self._at = found.end()
         elif group == "reasoning":
             self._begin_quotation(opener)
@@ -189,6 +190,9 @@ class StreamParser:
                 return ""
             dialect, block, opener = fence
             lead = self._text[max(0, start - _LEAD) : start]
+            if block.kind == "markup" and not is_quoted(lead):
+                self._drop(opener)
+                return ""
             try:
                 body = None if self._is_late(block) or self._is_quoted(lead) else block.body(opener, lead)
             except NotHere:
@@ -211,6 +215,12 @@ class StreamParser:
         self._shown = is_shown(lead, self._shown)
         return self._shown or is_quoted(lead)
 
+    def _drop(self, markup: str) -> None:
+        """Take away what the format puts around text; behind it, a line begins."""
+        self._tell(TextDelta("", markup))
+        self._framed = True
+        self._text, self._at = "\n" + self._text[self._at + len(markup) :], 1
+
     def _begin_quotation(self, opener: str) -> None:
         self._quotation = Quotation.opened_by(opener)
         self._quotation.shown = is_shown(self._text[max(0, self._at - _LEAD) : self._at], self._shown)
@@ -219,8 +229,10 @@ class StreamParser:
 
     def _end_quotation(self, quotation: Quotation, closer: str) -> None:
         self._quotation = None
-        for event in (*quotation.settle(quoted=True), quotation.delta(closer, tag=True)):
+        for event in quotation.settle(quoted=True):
             self._tell(event)
+        if closer:  # the beginning of a message ends the one before it and is looked at again
+            self._tell(quotation.delta(closer, tag=True))
         self._at += len(closer)
 
     def _refute(self, block: Block, opener: str, text: int) -> None:

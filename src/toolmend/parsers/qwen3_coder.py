@@ -61,7 +61,7 @@ class Qwen3Coder(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """The outer tag with a function behind it, or a function with a declared name."""
-        bare = rf"<function=\s{{0,4}}(?:{tools.names})\s{{0,4}}>"
+        bare = rf"<function=\s{{0,4}}(?:{tools.names})\s{{0,4}}>(?=\s{{0,64}}[^\s{{])"  # a brace is Functionary's
 
         def body(_: str, __: str) -> ElementBody:
             return ElementBody(_EMPTY, _END, _AFTER)

@@ -1,0 +1,272 @@
+"""The family of Gemma's formats: ``call:name{key:value,…}``, which looks like JSON but has bare keys.
+
+A string stands between two delimiters, which are tokens, and knows no escapes. Models also write quotes, and servers
+drop the tokens; then text without any delimiter is read where the schema wants text, up to the next declared key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, cast
+
+import regex
+
+from toolmend._coerce import allows
+from toolmend._errors import RenderError
+from toolmend._json import NotJSON, Reader, past, read_value
+from toolmend._toolbox import NotACall
+from toolmend._types import ToolCall, ToolSpec
+from toolmend.parsers._named_json import NamedJson, ValueBody
+
+__all__ = ["GemmaCalls"]
+
+_SPACE = re.compile(r"\s*+")
+_KEY = re.compile(r"[^\s:=,{}()\[\]<>\"'|]++")
+_COLON = re.compile(r"\s*+[:=]\s*+")
+_RAW = re.compile(r"(?P<open>[{(\[])|(?P<close>[})\]])|,")
+_SCALAR = re.compile(r"[^,{}()\[\]]*+")
+_KINDS = {"bool": "boolean", "int": "integer", "float": "number", "NoneType": "null"}
+_PAIRS = {"{": "}", "(": ")", "[": "]"}
+
+
+@lru_cache(maxsize=64)
+def _tokens(ends: str, delimiter: str) -> dict[str, regex.Pattern[str]]:
+    """What to look for next, as in `JsonBody`."""
+    return {
+        "": regex.compile(rf"{ends}|{delimiter}|[{{}}()\[\]\"',:]|\w++|[^\s<]"),
+        '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
+        "'": regex.compile(rf"{ends}|(?s:\\.)|'"),
+        delimiter: regex.compile(rf"{ends}|{delimiter}"),
+        "ends": regex.compile(rf"{ends}|{delimiter}"),
+    }
+
+
+class _GemmaBody(ValueBody):
+    """Counts round brackets too, and steps over strings between delimiters."""
+
+    def __init__(self, opener: str, closers: str, again: str, then: str, delimiter: str) -> None:
+        super().__init__(opener, closers, again, then)
+        self._skip = len(opener) - 1
+        self._delimiter = delimiter
+        written = regex.escape(delimiter)
+        self._tokens = _tokens(rf"(?P<closer>{closers})|(?P<again>{again})", written)
+        self._tokens[delimiter] = self._tokens[written]
+        self._ends = self._tokens["ends"]  # half a delimiter has to be waited for as well
+
+    def _take(self, token: str) -> bool:
+        if not self._quote and token == self._delimiter:
+            self._quote = self._previous = token
+            return False
+        if not self._quote and token in ("(", ")"):
+            self._depth += 1 if token == "(" else -1
+        return super()._take(token)
+
+
+class GemmaCalls(NamedJson):
+    """A name and an object in Gemma's way.
+
+    Attributes:
+        delimiter: the token on either side of a string.
+        markers: what is written before and behind a call.
+    """
+
+    delimiter: ClassVar[str]
+    markers: ClassVar[tuple[str, str]]
+
+    def body(self, opener: str, then: str) -> ValueBody:
+        """The body of a region; `then` is what must follow it."""
+        return _GemmaBody(opener, self.closers, self.again, then, self.delimiter)
+
+    def arguments(self, text: str, tool: ToolSpec, *, closed: bool) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Read the arguments.
+
+        Raises:
+            NotACall: they have no single reading.
+        """
+        reader = _Arguments(text, tool, self.delimiter, closed=closed)
+        try:
+            return reader.read(), reader.repairs
+        except NotJSON as error:
+            raise NotACall(f"an argument is not readable: {error}") from error
+
+    def render_call(self, call: ToolCall, number: int) -> str:
+        """The markers of one call.
+
+        Raises:
+            RenderError: a text holds the delimiter.
+        """
+        begin, end = self.markers
+        return f"{begin}call:{call.name}{self._written(call.arguments)}{end}"
+
+    def _written(self, value: object) -> str:
+        if isinstance(value, str):
+            if self.delimiter in value:
+                raise RenderError(f"{self.name} cannot write a text that holds {self.delimiter}; choose a JSON format")
+            return f"{self.delimiter}{value}{self.delimiter}"
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, object]", value).items()
+            return f"{{{','.join(f'{self._key(key)}:{self._written(item)}' for key, item in items)}}}"
+        if isinstance(value, list):
+            return f"[{','.join(map(self._written, cast('list[object]', value)))}]"
+        return json.dumps(value)
+
+    def _key(self, key: str) -> str:
+        return key if _KEY.fullmatch(key) else self._written(key)
+
+
+class _Arguments:
+    """The arguments of one call, from the opening bracket on."""
+
+    def __init__(self, text: str, tool: ToolSpec, delimiter: str, *, closed: bool) -> None:
+        self._text = text
+        self._tool = tool
+        self._delimiter = delimiter
+        self._closed = closed
+        self._at = 0
+        self._repairs: dict[str, None] = {}
+        keys = "|".join(map(re.escape, tool.properties)) or "(?!)"
+        self._next = re.compile(rf"\s*+(?:{keys})\s*+[:=]")
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        return tuple(self._repairs)
+
+    def read(self) -> dict[str, Any]:
+        found = self._object(0)
+        rest = self._text[self._at :]
+        if rest.strip(" \t\r\n})]"):
+            raise NotJSON("something behind the arguments")
+        if rest.strip():
+            self._mend("dropped extra closing brackets")
+        return found
+
+    def _mend(self, what: str) -> None:
+        self._repairs[what] = None
+
+    def _peek(self) -> str:
+        self._at = past(_SPACE, self._text, self._at)
+        return self._text[self._at : self._at + 1]
+
+    def _another(self, closer: str, *, first: bool) -> bool:
+        """Step to the next element; false behind the closing bracket."""
+        char = self._peek()
+        if char == "," and not first:
+            self._at += 1
+            char = self._peek()
+            if not char and not self._closed:
+                raise NotJSON("cut off behind a comma")
+        elif char not in (closer, "") and not first:
+            raise NotJSON(f"expected ',' or {closer!r} at character {self._at}")
+        if not char:
+            self._mend(f"added a missing {closer!r}")
+        elif char != closer:
+            return True
+        self._at += len(char)
+        return False
+
+    def _object(self, depth: int) -> dict[str, Any]:
+        closer = _PAIRS[self._text[self._at]]
+        self._at += 1
+        found: dict[str, Any] = {}
+        while self._another(closer, first=not found):
+            key = self._key()
+            colon = _COLON.match(self._text, self._at)
+            if not colon:
+                raise NotJSON(f"expected ':' at character {self._at}")
+            if key in found:
+                raise NotJSON(f"{key!r} is given twice")
+            self._at = colon.end()
+            found[key] = self._value(key, depth)
+        return found
+
+    def _key(self) -> str:
+        char = self._peek()
+        if self._text.startswith(self._delimiter, self._at) or char in ('"', "'"):
+            return str(self._quoted(char))
+        word = _KEY.match(self._text, self._at)
+        if not word:
+            raise NotJSON(f"expected a key at character {self._at}")
+        self._at = word.end()
+        return word.group()
+
+    def _array(self, depth: int) -> list[Any]:
+        self._at += 1
+        found: list[Any] = []
+        while self._another("]", first=not found):
+            found.append(self._value("", depth))
+        return found
+
+    def _value(self, key: str, depth: int) -> Any:
+        """Read one value; only those directly in the call have a schema at hand."""
+        schema = self._tool.properties.get(key) if depth == 0 and key else None
+        textual = schema is not None and allows("string", schema, self._tool.parameters)
+        char, start = self._peek(), self._at
+        if self._text.startswith(self._delimiter, start):
+            return self._quoted(char)
+        if char == "{" and not textual:
+            return self._object(depth + 1)
+        if char == "[" and not textual:
+            return self._array(depth + 1)
+        if char in ('"', "'"):
+            try:
+                return self._quoted(char)
+            except NotJSON:
+                if not textual:
+                    raise
+                self._at = start
+        return self._bare(key, schema) if textual else self._scalar()
+
+    def _quoted(self, char: str) -> str:
+        """A string between delimiters or in quotes."""
+        if not self._text.startswith(self._delimiter, self._at):
+            reader = Reader(self._text, self._at)
+            value = reader.string()
+            self._mend("quotes for delimiters")
+            self._at = reader.at
+            if self._peek() not in (",", ":", "}", "]", ")", ""):
+                raise NotJSON(f"something behind a string at character {self._at}")
+            return value
+        start = self._at + len(self._delimiter)
+        end = self._text.find(self._delimiter, start)
+        if end >= 0:
+            self._at = end + len(self._delimiter)
+            return self._text[start:end]
+        raise NotJSON("a string is not closed")
+
+    def _scalar(self) -> Any:
+        end = past(_SCALAR, self._text, self._at)
+        if end == len(self._text) and not self._closed:
+            raise NotJSON("a value may be cut off at the end")
+        value, repairs = read_value(self._text[self._at : end])
+        self._repairs.update(dict.fromkeys(repairs))
+        self._at = end
+        return value
+
+    def _bare(self, key: str, schema: object) -> Any:
+        """Text without delimiters: up to a comma with a declared key behind it, or to the closing bracket."""
+        start, depth = self._at, 0
+        for token in _RAW.finditer(self._text, start):
+            if token["open"]:
+                depth += 1
+            elif token["close"]:
+                depth -= 1
+            if depth < 0 or (depth == 0 and token.group() == "," and self._next.match(self._text, token.end())):
+                self._at = token.start()
+                break
+        else:
+            if not self._closed:
+                raise NotJSON("a value may be cut off at the end")
+            self._at = len(self._text)
+        text = self._text[start : self._at].strip()
+        try:
+            value, _ = read_value(text)
+        except NotJSON:
+            value = text
+        kind = _KINDS.get(type(value).__name__)
+        if kind and allows(kind, schema, self._tool.parameters):
+            return value
+        self._mend(f"{key}: took text without delimiters")
+        return text

@@ -1,0 +1,243 @@
+"""The family of formats that write a call as a name between markers and its arguments as JSON behind it.
+
+A format lists its `Form`s: what stands before the name, what between it and the arguments, and whether the name has
+to be a declared one because nothing else tells the call from prose. Every call is a region of its own, so that one
+that was cut off does not take the others with it; the markers of a section belong to the calls at its ends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, cast
+
+import regex
+
+from toolmend._blocks import LEFTOVER, Block, NotHere
+from toolmend._dialect import Dialect, Region
+from toolmend._errors import RenderError
+from toolmend._json import NotJSON, past, read_value
+from toolmend._json_body import ARGUMENT_KEYS, JsonBody
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import ToolCall, ToolSpec
+
+__all__ = ["ALONE", "FENCED", "OBJECT", "Form", "NamedJson", "ValueBody"]
+
+_NAME = r"[^\s<>(){}\[\]`\"',;=]{1,128}?"  # no character that another opener ends with: it would match before this one
+_NEVER = "(?!)"
+_FENCE = re.compile(r"`{3}[a-z]*+\s*+")
+_CALL_KEYS = frozenset({"name", "id", "type", *ARGUMENT_KEYS})
+
+OBJECT = r"\{"
+"""Arguments begin with a brace."""
+
+FENCED = r"\{|`{3}[a-z]{0,16}[ \t]{0,4}(?:\n|\{)"
+"""Arguments may stand in a code fence."""
+
+ALONE = r"\{(?=\s{0,16}[\"'}])"
+"""Where no marker tells a call, the brace must be that of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to write a call.
+
+    Attributes:
+        begin: regular expression of what stands before the name.
+        between: regular expression of what stands between the name and the arguments.
+        start: regular expression of how the arguments begin.
+        declared: only declared names count.
+        kind: see `Block`; a plain call must be the last thing on its line.
+    """
+
+    begin: str
+    between: str
+    start: str = OBJECT
+    declared: bool = False
+    kind: Literal["marked", "plain"] = "marked"
+
+
+class ValueBody(JsonBody):
+    """The body of a region with one JSON value and the markers behind it.
+
+    Args:
+        opener: the opener as found.
+        closers: regular expression of the markers that may end the region.
+        again: regular expression of what begins the next region.
+        then: regular expression of what must follow; anything may where there is none.
+        empty: the opener holds the end of the arguments already.
+    """
+
+    def __init__(self, opener: str, closers: str, again: str, then: str = "", *, empty: bool = False) -> None:
+        fence = "`{3}" if "```" in opener else _NEVER
+        super().__init__(opener, f"{fence}|{closers}", again=again)
+        self._strict = bool(then)
+        self._first = _trail(f"{fence}|{closers}", then)
+        self._next = _trail(closers, then)
+        if empty:
+            self._skip = self._value_end = len(opener)
+
+    def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
+        end, position = super()._read_value(text, position)
+        if end is not None and end == self._at + position:  # a closing marker; others may follow it
+            self._value_end = end
+            return None, position
+        return end, position
+
+    def _read_tail(self, text: str, position: int, value_end: int) -> tuple[int | None, int]:
+        found = self._first.match(text, position, partial=True)
+        if found is None:
+            if self._strict:
+                raise NotHere(value_end)
+            return value_end, position
+        if found.partial:
+            self._carry = text[position:]
+            return None, len(text)
+        if found["end"] is not None:
+            return value_end, position
+        self._value_end = self._at + found.end()
+        if found["bracket"] is None:
+            self._first = self._next
+        return None, found.end()
+
+
+@lru_cache(maxsize=256)
+def _trail(closers: str, then: str) -> regex.Pattern[str]:
+    """What may follow a value: brackets too many, closing markers, and where it must be so, the end of the line."""
+    space, end = (r"[ \t]", then) if then else (r"\s", _NEVER)
+    behind = rf"{space}{{0,64}}(?:(?P<bracket>[}}\]])|{closers})|{space}{{0,64}}(?P<end>{end})"
+    return regex.compile(behind)
+
+
+@lru_cache(maxsize=256)
+def _head(form: Form, names: str, ends: str) -> re.Pattern[str]:
+    """A region up to its arguments."""
+    name = names if form.declared else _NAME
+    return re.compile(f"{form.begin}(?P<name>{name}){form.between}(?={form.start}|{ends})")
+
+
+class NamedJson(Dialect):
+    """A name between markers and an object behind it.
+
+    Attributes:
+        forms: the ways to write a call, in order of precedence.
+        closers: regular expression of the markers that may stand behind the arguments.
+        again: regular expression of what begins another call.
+        around: what is written before all calls, between two, and behind all.
+    """
+
+    forms: ClassVar[tuple[Form, ...]]
+    closers: ClassVar[str] = _NEVER
+    again: ClassVar[str] = _NEVER
+    around: ClassVar[tuple[str, str, str]] = ("", "", "")
+
+    def blocks(self, tools: Toolbox) -> Sequence[Block]:
+        """A block a form."""
+        return [self._block(form, tools) for form in self.forms]
+
+    def _block(self, form: Form, tools: Toolbox) -> Block:
+        name, ends = (tools.names if form.declared else _NAME), self._ends(form)
+        then = _line_end(tools.names) if form.kind == "plain" else ""
+
+        def body(opener: str, _: str) -> ValueBody:
+            return self.body(opener, then)
+
+        return Block(f"{form.begin}(?:{name}){form.between}(?:{form.start}|{ends})", body, form.kind)
+
+    def _ends(self, form: Form) -> str:
+        """The markers that follow the name at once where there are no arguments."""
+        return self.closers if form.kind == "marked" else _NEVER
+
+    def body(self, opener: str, then: str) -> ValueBody:
+        """The body of a region; `then` is what must follow it."""
+        empty = not opener.endswith("{") and "```" not in opener
+        return ValueBody(opener, self.closers, self.again, then, empty=empty)
+
+    def parse(self, region: Region) -> list[Written]:
+        """The one call.
+
+        Raises:
+            NotACall: its arguments cannot be read, or they are none.
+        """
+        for form in self.forms:
+            head = _head(form, region.tools.names, self._ends(form)).match(region.text)
+            if head:
+                break
+        else:
+            raise NotACall("no name")
+        name = head["name"]
+        tool = region.tools.get(name)
+        if tool is None:
+            return [Written(name=name)]  # the gate says what there is to say
+        text, closed = self._without_closers(region.text[head.end() :])
+        call = Written(name=name, id=self.call_id(head.group()))
+        if not text:
+            return [call]
+        arguments, repairs = self.arguments(text, tool, closed=closed)
+        return [replace(call, arguments=arguments, repairs=repairs)]
+
+    def _without_closers(self, text: str) -> tuple[str, bool]:
+        """The arguments alone, and whether anything closed them."""
+        last = re.compile(rf"(?:{self.closers})\Z")
+        text = text.rstrip()
+        closed = False
+        while found := last.search(text, max(0, len(text) - 128)):
+            text, closed = text[: found.start()].rstrip(), True
+        fence = past(_FENCE, text, 0)
+        return (text[fence:].rstrip("` \t\r\n") if fence else text), closed
+
+    def arguments(self, text: str, tool: ToolSpec, *, closed: bool) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Read the arguments; `closed` tells whether a marker ended them.
+
+        Raises:
+            NotACall: they cannot be read.
+        """
+        try:
+            value, repairs = read_value(text)
+        except NotJSON as error:
+            raise NotACall(f"not readable as JSON: {error}") from error
+        if not isinstance(value, Mapping):
+            raise NotACall("arguments are no object")
+        found = cast("Mapping[str, Any]", value)
+        key = next((key for key in ARGUMENT_KEYS if isinstance(found.get(key), Mapping)), None)
+        if key is None or key in tool.properties or "name" not in found or not found.keys() <= _CALL_KEYS:
+            return found, repairs
+        if found["name"] != tool.name:
+            raise NotACall(f"named both {tool.name!r} and {found['name']!r}")
+        return found[key], (*repairs, "took the arguments out of a whole call")
+
+    def call_id(self, head: str) -> str | None:
+        """The id in the region's text up to the arguments."""
+        return None
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """All calls, one after another.
+
+        Raises:
+            RenderError: a name cannot stand between the markers.
+        """
+        before, between, behind = self.around
+        for call in calls:
+            if not re.fullmatch(_NAME, call.name):
+                raise RenderError(f"the name {call.name!r} cannot be written in {self.name}; choose a JSON format")
+        return before + between.join(self.render_call(call, number) for number, call in enumerate(calls)) + behind
+
+    def render_call(self, call: ToolCall, number: int) -> str:
+        """One call, the `number`-th of its reply."""
+        raise NotImplementedError
+
+    @staticmethod
+    def render_arguments(call: ToolCall) -> str:
+        """The arguments as JSON."""
+        return json.dumps(call.arguments, ensure_ascii=False)
+
+
+def _line_end(names: str) -> str:
+    """What may follow a call without markers: the end of its line, or another one, for its markers are gone too."""
+    another = (
+        rf"functions\.|call:|>>>|assistant(?:commentary|analysis|final)|(?:{names})(?::\d{{1,6}})?\s{{0,4}}[{{<\[]"
+    )
+    return rf"\n|{LEFTOVER}|{another}"

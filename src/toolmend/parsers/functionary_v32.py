@@ -1,0 +1,38 @@
+"""Functionary v3.2: the name on a line, a JSON object on the next; Functionary v3.2, GLM-4.
+
+Every call after the first has ``>>>`` in front; text between calls is a call of ``all``. Ordinary text may look like
+this, so the name must be a declared one and nothing may follow the object on its line.
+Source: the chat templates of meetkai/functionary-small-v3.2 and THUDM/glm-4-9b-chat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolmend._blocks import LINE, Block
+from toolmend._toolbox import Toolbox
+from toolmend._types import ToolCall
+from toolmend.parsers._named_json import ALONE, Form, NamedJson
+
+__all__ = ["FunctionaryV32"]
+
+
+class FunctionaryV32(NamedJson):
+    """``name`` and ``{…}`` on lines of their own; ``>>>all`` before text is taken away."""
+
+    name = "functionary_v32"
+    models = ("*functionary*v3.2*", "*glm-4-9b*", "*glm4:*")
+    sample = 'find_book\n{"title": "Dune", "max_hits": 3}'
+    forms = (
+        Form(r">>>\s{0,2}", r"[ \t]{0,8}\n\s{0,16}", ALONE, declared=True, kind="plain"),
+        Form(LINE, r"[ \t]{0,8}\n\s{0,16}", ALONE, declared=True, kind="plain"),
+    )
+    around = ("", ">>>", "")
+
+    def blocks(self, tools: Toolbox) -> Sequence[Block]:
+        """The calls, and what opens text behind one."""
+        return [*super().blocks(tools), Block.markup(r">>>all[ \t]{0,8}\n")]
+
+    def render_call(self, call: ToolCall, number: int) -> str:
+        """Two lines."""
+        return f"{call.name}\n{self.render_arguments(call)}"
