@@ -2,7 +2,7 @@
 
 from toolmend._dialect import Dialect
 from toolmend._errors import RenderError, ToolmendError, UnknownDialect
-from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._stream import StreamParser, parse
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec
@@ -21,6 +21,7 @@ __all__ = [
     "TextDelta",
     "Tool",
     "ToolCall",
+    "ToolCallDelta",
     "ToolCallFailed",
     "ToolCallParsed",
     "ToolChoice",

@@ -20,7 +20,7 @@ LINE = r"(?<![^\n])[ \t]{0,32}"
 """The start of a line, indentation included. Only `\\n` starts one: `^` would also match where a buffer begins."""
 
 LEFTOVER = (
-    r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|"
+    r"<\|im_(?:end|start)\|>|<\|(?:start|end)_header_id\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|"
     r"<\|return\|>|<\|call\|>|<end_of_turn>|<turn\|>|</s>|<｜end▁of▁sentence｜>"
 )
 """Chat tokens that servers leave at the end of a reply."""
@@ -76,11 +76,13 @@ class Block:
         kind: ``"marked"``, the opener means a call wherever it stands; ``"plain"``, the opener also occurs in
             ordinary text, so that anything around it counts; ``"fence"``, a code fence, whose text is code if it
             holds no call; ``"markup"``, no call at all but what the format puts around text, to be taken away.
+        json: the region's body is JSON call objects, so that their arguments can be shown while they are written.
     """
 
     opener: str
     body: Callable[[str, str], Body]
     kind: Literal["marked", "plain", "fence", "markup"] = "marked"
+    json: bool = False
 
     @classmethod
     def markup(cls, opener: str) -> Block:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolmend._types import ToolCall
 
-__all__ = ["Event", "ReasoningDelta", "Reply", "TextDelta", "ToolCallFailed", "ToolCallParsed"]
+__all__ = ["Event", "ReasoningDelta", "Reply", "TextDelta", "ToolCallDelta", "ToolCallFailed", "ToolCallParsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,26 @@ class ReasoningDelta:
 
     text: str
     raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the arguments of a call that is still being written; only told with ``stream_arguments=True``.
+
+    The pieces of one call, joined, are the JSON of its arguments in the `ToolCallParsed` that follows. If a
+    `ToolCallFailed` follows instead, the call turned out broken: drop what was shown of it.
+
+    Attributes:
+        index: which call of the reply it is.
+        name: the tool's name.
+        arguments: the next piece of JSON text.
+        raw: always empty; the whole call brings its text.
+    """
+
+    index: int
+    name: str
+    arguments: str
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +90,7 @@ class ToolCallFailed:
     reason: str
 
 
-Event = TextDelta | ReasoningDelta | ToolCallParsed | ToolCallFailed
+Event = TextDelta | ReasoningDelta | ToolCallDelta | ToolCallParsed | ToolCallFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +131,6 @@ class Reply:
                 case ToolCallFailed():
                     text.append(event.raw)
                     failed.append(event)
+                case ToolCallDelta():
+                    pass  # the whole call follows
         return cls("".join(text), "".join(reasoning), tuple(calls), tuple(failed), dialect)

@@ -73,7 +73,7 @@ class CallHead:
             return value in self._names
         if key == "type":
             return value in _KINDS
-        return key in _FIRST
+        return key in _FIRST or (found["other"] == "{" and key in self._names)
 
 
 @lru_cache(maxsize=64)
@@ -92,8 +92,9 @@ def _tail(closer: str) -> regex.Pattern[str]:
     if closer == _NONE:  # bare on its own line: nothing else may follow on that line
         space, ends = r"[ \t]{0,64}", rf"(?P<end>\n|{LEFTOVER})|(?:[,;]\s{{0,16}})?(?P<more>[{{\[])"
     else:
-        space, ends = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|(?P<more>[{{\[])|(?P<end>{LEFTOVER})"
-    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`]))")
+        more = r"(?P<more>\{|\[(?=[\s\[{\"'\]]))"  # a list, not a closer such as [END]
+        space, ends = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|{more}|(?P<end>{LEFTOVER})"
+    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`\[]))")
 
 
 _NONE = "(?!)"

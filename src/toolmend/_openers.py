@@ -8,6 +8,7 @@ from functools import lru_cache
 import regex
 
 from toolmend._blocks import LEFTOVER, Block, Body
+from toolmend._deltas import JsonDeltas
 from toolmend._dialect import Dialect
 from toolmend._quotation import CODE, REASONING
 from toolmend._toolbox import Toolbox
@@ -72,6 +73,8 @@ class OpenBlock:
         self.body = body
         self.opener = opener
         self.lead = lead
+        self.deltas: JsonDeltas | None = None
+        self._skip = len(opener.rstrip("[{ \t\r\n"))  # what stands before the JSON
         self._joined: list[str] = []
         self._pieces: list[str] = []
 
@@ -81,6 +84,19 @@ class OpenBlock:
         if len(self._pieces) >= _PIECES:
             self._joined.append("".join(self._pieces))
             self._pieces.clear()
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """Of each call of the region with a declared name: the name and the JSON of its arguments shown so far."""
+        return self.deltas.sent if self.deltas else []
+
+    def show(self, text: str) -> list[tuple[int, str, str]]:
+        """What the next piece makes certain of the arguments: number of the call, its name, JSON text."""
+        if not self.deltas:
+            return []
+        dropped = min(self._skip, len(text))
+        self._skip -= dropped
+        return self.deltas.feed(text[dropped:])
 
     @property
     def text(self) -> str:

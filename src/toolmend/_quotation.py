@@ -55,6 +55,7 @@ _LEADS = re.compile(
     r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
     r"|(?:show|give|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b(?:examples?|samples?|how to|how (?:a|the) call)"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
+    r"|(?:you|one|we) (?:can|could|may|might|would)|used? (?:it )?like"
     r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly )?"
     r"(?:call|run|use|invoke|execute|send|write))\b",
     re.IGNORECASE,

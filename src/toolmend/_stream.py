@@ -19,13 +19,14 @@ The laws, each a property test:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 import regex
 
 from toolmend._blocks import Block, NotHere
+from toolmend._deltas import JsonDeltas
 from toolmend._dialect import Dialect, Region
-from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._events import Event, Reply, TextDelta
+from toolmend._ledger import Ledger
 from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
 from toolmend._quotation import Quotation, is_quoted, is_shown
 from toolmend._toolbox import NotACall, Toolbox
@@ -36,7 +37,6 @@ __all__ = ["StreamParser", "parse"]
 
 _LEAD = 256  # how much of the text before a region is known to whoever judges it
 _MISSES = 32  # how many regions may run to the end of the reply in vain before the rest is taken as text
-_ASIDE = 60  # how much text between two calls without a marker is no more than a transition
 _SLICE = 4096  # how much text is read at a time
 
 
@@ -67,6 +67,7 @@ class StreamParser:
         tools: the tools offered, as `ToolSpec`s or OpenAI tool dicts. Without tools nothing is recovered.
         dialects: the formats to read, in order of precedence.
         echoes: texts that are not the model's own, such as tool results: a call copied out of them does not run.
+        stream_arguments: tell the arguments as `ToolCallDelta`s while they are written.
 
     Raises:
         ToolmendError: a tool is broken.
@@ -78,22 +79,20 @@ class StreamParser:
         *,
         dialects: Sequence[Dialect] = DIALECTS,
         echoes: Iterable[str] = (),
+        stream_arguments: bool = False,
     ) -> None:
         self._tools = Toolbox(specs_of(tools))
         self._openers = openers_of(tuple(dialects), self._tools) if self._tools else None
         self._echoes = tuple(echoes)
-        self._events: list[Event] = []
+        self._stream_arguments = stream_arguments
+        self._ledger = Ledger(stream_arguments=stream_arguments)
         self._closed = False
         self._text = ""  # some text already given out, for context, then what is held back
         self._at = 0  # where in it that begins
         self._open: OpenBlock | None = None
-        self._quotation: Quotation | None = None
         self._shown = False  # the last thing that looked like a call was an example
         self._misses = 0
-        self._answered = False  # calls without a marker were told
-        self._after_call = False
         self._framed = False  # the reply shows its chat tokens, so none of them is text
-        self._since = 0
 
     def feed(self, delta: str) -> list[Event]:
         """Take the next piece of the reply and tell what has become certain.
@@ -104,7 +103,7 @@ class StreamParser:
         if self._closed:
             raise RuntimeError("the parser is closed; make a new one for the next reply")
         self._run(delta)
-        return self._told()
+        return self._ledger.take()
 
     def close(self, *, truncated: bool = False) -> list[Event]:
         """Take the end of the reply and tell the rest.
@@ -117,19 +116,18 @@ class StreamParser:
         self._closed = True
         while self._open:
             self._run(self._close_block(self._open, truncated=truncated))
-        last = self._quotation.closed_by(self._text, self._at) if self._quotation else None
-        if last and self._quotation:
+        last = self._ledger.quotation.closed_by(self._text, self._at) if self._ledger.quotation else None
+        if last and self._ledger.quotation:
             self._release(last.start())
-            self._end_quotation(self._quotation, last.group())
+            self._end_quotation(self._ledger.quotation, last.group())
         self._release(len(self._text))
-        if self._quotation:
-            self._events.extend(self._quotation.settle(quoted=truncated))
-        return self._told()
+        self._ledger.settle(quoted=truncated)
+        return self._ledger.take()
 
     @property
     def held(self) -> str:
         """What was fed but not yet told."""
-        suspense = self._quotation.suspense if self._quotation else None
+        suspense = self._ledger.quotation.suspense if self._ledger.quotation else None
         return "".join(
             (
                 *(event.raw for event in suspense or ()),
@@ -159,7 +157,7 @@ class StreamParser:
                 self._release(len(self._text))
                 self._trim()
                 return ""
-            pattern = openers.inside(self._quotation.closer) if self._quotation else openers.outside
+            pattern = openers.inside(self._ledger.quotation.closer) if self._ledger.quotation else openers.outside
             found = pattern.search(self._text, self._at, partial=True)
             if found is None or found.partial:
                 self._release(found.start() if found else len(self._text))
@@ -176,10 +174,10 @@ class StreamParser:
         """Act on an opener; return the region's text if a block opened."""
         start, opener, group = found.start(), found.group(), found.lastgroup or ""
         self._release(start)
-        if group == "closer" and self._quotation:
-            self._end_quotation(self._quotation, opener)
+        if group == "closer" and self._ledger.quotation:
+            self._end_quotation(self._ledger.quotation, opener)
         elif group == "leftover":
-            self._tell(TextDelta("" if self._after_call or self._framed else opener, opener))
+            self._ledger.tell(TextDelta("" if self._ledger.after_call or self._framed else opener, opener))
             self._at = found.end()
         elif group == "reasoning":
             self._begin_quotation(opener)
@@ -194,7 +192,7 @@ class StreamParser:
                 self._drop(opener)
                 return ""
             try:
-                body = None if self._is_late(block) or self._is_quoted(lead) else block.body(opener, lead)
+                body = None if self._ledger.is_late(block) or self._is_quoted(lead) else block.body(opener, lead)
             except NotHere:
                 body = None
             if body is None:
@@ -202,42 +200,40 @@ class StreamParser:
                 return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = OpenBlock(dialect, block, body, opener, lead)
+            if self._stream_arguments and block.json and not self._ledger.quotation:
+                self._open.deltas = JsonDeltas(self._tools)
             return region
         return ""
 
-    def _is_late(self, block: Block) -> bool:
-        """Whether text has followed calls: what is written behind it without a marker repeats or explains them."""
-        return block.kind != "marked" and self._answered and self._since > _ASIDE
-
     def _is_quoted(self, lead: str) -> bool:
-        if self._quotation and self._quotation.kind == "code":
+        if self._ledger.quotation and self._ledger.quotation.kind == "code":
             return False  # that it stands in code is known; what counts is whether the code ends
         self._shown = is_shown(lead, self._shown)
         return self._shown or is_quoted(lead)
 
     def _drop(self, markup: str) -> None:
         """Take away what the format puts around text; behind it, a line begins."""
-        self._tell(TextDelta("", markup))
+        self._ledger.tell(TextDelta("", markup))
         self._framed = True
         self._text, self._at = "\n" + self._text[self._at + len(markup) :], 1
 
     def _begin_quotation(self, opener: str) -> None:
-        self._quotation = Quotation.opened_by(opener)
-        self._quotation.shown = is_shown(self._text[max(0, self._at - _LEAD) : self._at], self._shown)
-        self._tell(self._quotation.delta(opener, tag=True))
+        self._ledger.quotation = Quotation.opened_by(opener)
+        self._ledger.quotation.shown = is_shown(self._text[max(0, self._at - _LEAD) : self._at], self._shown)
+        self._ledger.tell(self._ledger.quotation.delta(opener, tag=True))
         self._at += len(opener)
 
     def _end_quotation(self, quotation: Quotation, closer: str) -> None:
-        self._quotation = None
+        self._ledger.quotation = None
         for event in quotation.settle(quoted=True):
-            self._tell(event)
+            self._ledger.tell(event)
         if closer:  # the beginning of a message ends the one before it and is looked at again
-            self._tell(quotation.delta(closer, tag=True))
+            self._ledger.tell(quotation.delta(closer, tag=True))
         self._at += len(closer)
 
     def _refute(self, block: Block, opener: str, text: int) -> None:
         """What opened is no call: a fence is code then, anything else goes on as text."""
-        if block.kind == "fence" and not self._quotation:
+        if block.kind == "fence" and not self._ledger.quotation:
             self._begin_quotation(opener[: opener.index("\n", len(opener) - len(opener.lstrip())) + 1])
         else:
             self._release(self._at + text)
@@ -245,6 +241,7 @@ class StreamParser:
     def _read_block(self, opened: OpenBlock, text: str) -> str:
         """Feed the open block; return what is left of the text once the region has ended."""
         opened.add(text)
+        self._ledger.show(opened.show(text))
         try:
             end = opened.body.feed(text)
         except NotHere as verdict:
@@ -292,60 +289,26 @@ class StreamParser:
                     refused.append(error)
         except NotACall as error:
             refused.append(error)
-        name = opened.dialect.name
-        if calls:  # what is refused beside them stays in the text, whole, without keeping them from running
-            reasons = "; ".join(map(str, refused))
-            if refused:
-                self._tell(ToolCallFailed(name, raw, reasons))
-            self._tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
-            self._answered = self._answered or opened.block.kind != "marked"
+        objection = self._ledger.objection(calls, opened)
+        if objection:
+            calls, refused = [], [objection]
+        self._ledger.tell_region(opened, raw, calls, refused)
+        if calls:
             self._text, self._at = "\n", 1
-            return
-        self._text += raw
-        meant = opened.block.kind == "marked" or any(error.meant for error in refused)
-        self._tell(
-            ToolCallFailed(name, raw, "; ".join(map(str, refused)) or "no call in it") if meant else TextDelta(raw, raw)
-        )
-        self._at = len(self._text)
-        self._trim()
+        else:
+            self._text += raw
+            self._at = len(self._text)
+            self._trim()
 
     def _release(self, end: int) -> None:
         """Give out text up to an index of the buffer."""
         if end > self._at:
             raw = self._text[self._at : end]
             self._at = end
-            self._tell(self._quotation.delta(raw) if self._quotation else TextDelta(raw, raw))
+            self._ledger.tell(self._ledger.quotation.delta(raw) if self._ledger.quotation else TextDelta(raw, raw))
 
     def _trim(self) -> None:
         """Forget text that nobody can ask for any more, now and then."""
         if self._at > 4 * _LEAD:
             self._text = self._text[self._at - _LEAD :]
             self._at = _LEAD
-
-    def _tell(self, event: Event) -> None:
-        """Put an event out, or in suspense while it is open whether it stands in a quotation."""
-        quotation = self._quotation
-        if isinstance(event, ToolCallParsed):
-            if quotation and quotation.suspense is None:
-                quotation.suspense = []
-            self._after_call = True
-            self._since = 0
-        else:
-            self._since += len(event.raw)
-            if event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
-                self._after_call = False
-        target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
-        target.append(event)
-
-    def _told(self) -> list[Event]:
-        """The events since the last time, neighbouring deltas joined."""
-        told: list[Event] = []
-        pending, self._events = self._events, []
-        for kind, group in groupby(pending, key=type):
-            if kind in (TextDelta, ReasoningDelta):
-                deltas = [event for event in group if isinstance(event, (TextDelta, ReasoningDelta))]
-                text, raw = "".join(d.text for d in deltas), "".join(d.raw for d in deltas)
-                told.append(TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw))
-            else:
-                told.extend(group)
-        return told

@@ -17,7 +17,7 @@ from typing import Literal
 
 from toolmend._dialect import Dialect
 from toolmend._errors import ToolmendError
-from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
 from toolmend.parsers import DIALECTS, get_dialect
@@ -202,6 +202,8 @@ class Reader:
                     self._text(event.text, items)
                 case ReasoningDelta() | ToolCallFailed():
                     self._text(event.raw, items)
+                case ToolCallDelta():
+                    pass  # the whole call follows
                 case ToolCallParsed():
                     items.extend(replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls)
                     self._space.clear()

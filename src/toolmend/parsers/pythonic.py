@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import regex
 
-from toolmend._blocks import LEFTOVER, LINE, Block
+from toolmend._blocks import LEFTOVER, LINE, Block, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import FenceBody
@@ -24,6 +24,7 @@ from toolmend.parsers._pythonic import read_calls, render_call
 __all__ = ["Pythonic"]
 
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
+_CODE = re.compile(r"(?:^|\n)\s*(?:def|class|if|elif|else|for|while|with|try|except|async)\b[^\n]*:\s*$")
 _NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
 _FENCE = re.compile(r"\s*+(?:`{3,}|~{3,})[^\n]*+\n(?P<body>.*?)\s*(?:`{3,}|~{3,})?\s*", re.DOTALL)
 _INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
@@ -42,7 +43,7 @@ def _after(call: str, where: str) -> regex.Pattern[str]:
         )
     if where == "line":
         more = rf"[ \t]{{0,64}}(?:[,;+]\s{{0,64}})?(?:\[\s{{0,16}})?{call}"
-        return regex.compile(rf"(?P<more>{more})|[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
+        return regex.compile(rf"(?P<more>{more})|`?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
     return regex.compile(rf"(?P<more>[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
 
 
@@ -63,15 +64,17 @@ class Pythonic(Dialect):
         def listed(_: str, __: str) -> CallBody:
             return CallBody(_after(rf"[\"']?(?:{tools.names})[\"']?\s{{0,4}}\(", "list"), strict=False)
 
-        def bare(_: str, lead: str) -> CallBody:
+        def bare(opener: str, lead: str) -> CallBody:
             # the first thing said, or what the line before announces; elsewhere only the last lines count
             first = not lead.strip() or _INTRODUCES.search(lead) is not None
+            if (opener.lstrip().startswith("`") and not first) or _CODE.search(lead):
+                raise NotHere
             return CallBody(_after(call, "line" if first else "reply"), last=not first)
 
         return (
             Block(rf"{fence}{comment}\[?\s{{0,16}}(?:{call}|{apart})", lambda opener, _: FenceBody(opener), "fence"),
             Block(rf"{LINE}\[\s{{0,16}}(?:{call}|{apart})", listed, "plain"),
-            Block(rf"{LINE}{call}", bare, "plain"),
+            Block(rf"{LINE}`?{call}", bare, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written | NotACall]:

@@ -1,0 +1,228 @@
+"""The arguments of a call while they are still being written, for formats whose body is a JSON object.
+
+A small reader of strict JSON follows the text. Once the name is known and declared, it writes the arguments out again
+as the canonical JSON of the final call, piece by piece, but only what nothing later can change: the text of a string
+goes out as it comes where the schema allows nothing but a string; any other value waits for its end, to be fitted to
+the schema; the end of a string waits for what follows it. At the first thing that is not strict JSON the reader stops;
+what is missing then comes with the whole call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator
+from typing import Any
+
+from toolmend._coerce import allows, fit
+from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS
+from toolmend._toolbox import Toolbox
+from toolmend._types import ToolSpec
+
+__all__ = ["JsonDeltas", "canonical"]
+
+_RUN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]++')
+_SPACE = re.compile(r"\s*+")
+_SCALAR = re.compile(r"[^\s,{}\[\]:\"]++")
+_SKIP = re.compile(r'[^"{}\[\]]++')
+_ESCAPE = re.compile(
+    r'\\(?:["\\/bfnrt]|u(?!d[89a-f])[0-9a-f]{4}|ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})', re.IGNORECASE
+)
+_ESCAPE_WIDTH = 12  # of a pair of surrogates, the longest
+_SCALAR_LIMIT = 400  # a longer number is none; it is matched anew with each piece
+_NOT_TEXT = ("integer", "number", "boolean", "null", "array", "object")
+
+Steps = Generator[None, None, Any]
+"""A reader that pauses where it needs more text."""
+
+
+def canonical(arguments: object) -> str:
+    """Arguments as the JSON that the deltas of their call add up to."""
+    return json.dumps(arguments, ensure_ascii=False)
+
+
+class _Stop(Exception):
+    """This is no strict JSON, or no call that may be shown yet."""
+
+
+class JsonDeltas:
+    """Follows one region.
+
+    Args:
+        tools: the tools that may be called.
+
+    Attributes:
+        sent: for each call of the region that has a declared name: the name and the JSON sent so far.
+    """
+
+    def __init__(self, tools: Toolbox) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self._tools = tools
+        self._text = ""
+        self._at = 0
+        self._out: list[tuple[int, str, str]] = []
+        self._steps: Steps | None = self._values()
+
+    def feed(self, text: str) -> list[tuple[int, str, str]]:
+        """Take the next piece of the body; return what became certain: number of the call, its name, JSON text."""
+        self._text = self._text[self._at :] + text
+        self._at = 0
+        if self._steps:
+            try:
+                next(self._steps)
+            except (_Stop, StopIteration, ValueError, RecursionError):
+                self._steps = None
+        out, self._out = self._out, []
+        return out
+
+    def _emit(self, piece: str) -> None:
+        name, sent = self.sent[-1]
+        self.sent[-1] = (name, sent + piece)
+        self._out.append((len(self.sent) - 1, name, piece))
+
+    def _char(self) -> Steps:
+        """The next character that is no white space; it is not taken."""
+        while True:
+            space = _SPACE.match(self._text, self._at)
+            self._at = space.end() if space else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            yield
+
+    def _expect(self, char: str) -> Steps:
+        if (yield from self._char()) != char:
+            raise _Stop
+        self._at += 1
+
+    def _values(self) -> Steps:
+        """Call objects, one after another or in a list."""
+        while True:
+            char = yield from self._char()
+            if char == "{":
+                yield from self._call()
+            elif char in "[],;":
+                self._at += 1
+            else:
+                return
+
+    def _call(self) -> Steps:
+        self._at += 1
+        name: str | None = None
+        while (yield from self._char()) != "}":
+            key = yield from self._string()
+            yield from self._expect(":")
+            char = yield from self._char()
+            if key in NAME_KEYS and char == '"':
+                name = yield from self._string()
+            elif key == "function" and char == "{":
+                yield from self._call()
+            elif key in ARGUMENT_KEYS and char == "{" and name and (tool := self._tools.get(name)):
+                self.sent.append((tool.name, ""))
+                yield from self._arguments(tool)
+            else:
+                yield from self._raw()
+            if (yield from self._char()) == ",":
+                self._at += 1
+        self._at += 1
+
+    def _arguments(self, tool: ToolSpec) -> Steps:
+        self._at += 1
+        end = "{"  # what is owed before the next key or the end: it is only certain once that is there
+        while (yield from self._char()) != "}":
+            key = yield from self._string()
+            yield from self._expect(":")
+            yield from self._char()
+            self._emit(f"{end}{canonical(key)}: ")
+            end = yield from self._value(key, tool)
+            end += ", "
+            if (yield from self._char()) == ",":
+                self._at += 1
+                if (yield from self._char()) == "}":
+                    raise _Stop
+            elif (yield from self._char()) != "}":
+                raise _Stop
+        self._at += 1
+        self._emit(end.removesuffix(", ") + "}")
+
+    def _value(self, key: str, tool: ToolSpec) -> Steps:
+        """Show a value as far as it is certain; return what is owed once the next thing is seen."""
+        schema = tool.properties.get(key)
+        root = tool.parameters
+        textual = schema is not None and not any(allows(kind, schema, root) for kind in _NOT_TEXT)
+        if textual and self._text[self._at] == '"':
+            self._emit('"')
+            yield from self._string(shown=True)
+            return '"'
+        value = json.loads((yield from self._raw()))
+        fitted, _ = fit({key: value}, tool)
+        return canonical(fitted[key])
+
+    def _string(self, *, shown: bool = False) -> Steps:
+        """A string; `shown`, its text goes out as it comes."""
+        yield from self._expect('"')
+        parts: list[str] = []
+        while True:
+            run = _RUN.match(self._text, self._at)
+            if run:
+                self._at = run.end()
+                self._part(run.group(), parts, shown=shown)
+            if self._at >= len(self._text):
+                yield
+                continue
+            if self._text[self._at] == '"':
+                self._at += 1
+                return "".join(parts)
+            self._part((yield from self._escape()), parts, shown=shown)
+
+    def _part(self, text: str, parts: list[str], *, shown: bool) -> None:
+        if shown:
+            self._emit(canonical(text)[1:-1])
+        else:
+            parts.append(text)
+
+    def _escape(self) -> Steps:
+        """One escape; a pair of surrogates counts as one."""
+        while True:
+            found = _ESCAPE.match(self._text, self._at)
+            if found:
+                self._at = found.end()
+                return json.loads(f'"{found.group()}"')
+            if self._text[self._at] != "\\" or len(self._text) - self._at >= _ESCAPE_WIDTH:
+                raise _Stop
+            yield
+
+    def _raw(self) -> Steps:
+        """The text of a whole value."""
+        parts: list[str] = []
+        depth = 0
+        while True:
+            char = yield from self._char()
+            if char == '"':
+                parts.append(canonical((yield from self._string())))
+            elif depth or char in "{[":
+                depth += 1 if char in "{[" else -1 if char in "}]" else 0
+                self._at += 1
+                parts.append(char)
+                parts.append(self._between() if depth else "")
+            else:
+                return (yield from self._scalar())
+            if not depth:
+                return "".join(parts)
+
+    def _between(self) -> str:
+        """What stands between the brackets and strings of a value."""
+        found = _SKIP.match(self._text, self._at)
+        text = found.group() if found else ""
+        self._at += len(text)
+        return text
+
+    def _scalar(self) -> Steps:
+        """A number or a word: it ends before something else."""
+        while True:
+            found = _SCALAR.match(self._text, self._at)
+            if not found or len(found.group()) > _SCALAR_LIMIT:
+                raise _Stop
+            if found.end() < len(self._text):
+                self._at = found.end()
+                return found.group()
+            yield

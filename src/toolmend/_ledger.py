@@ -1,0 +1,120 @@
+"""What has been told of a reply so far: the events, the calls, and what followed them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+
+from toolmend._blocks import Block
+from toolmend._deltas import canonical
+from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
+from toolmend._openers import OpenBlock
+from toolmend._quotation import Quotation
+from toolmend._toolbox import NotACall
+from toolmend._types import ToolCall
+
+__all__ = ["Ledger"]
+
+_ASIDE = 60  # how much text between two calls without a marker is no more than a transition
+
+
+class Ledger:
+    """Takes events, in suspense while it is open whether they stand in a quotation, and gives them out.
+
+    Args:
+        stream_arguments: tell the arguments of calls while they are written.
+
+    Attributes:
+        quotation: the region that is open now.
+        after_call: nothing but white space was told since the last call.
+    """
+
+    def __init__(self, *, stream_arguments: bool) -> None:
+        self.quotation: Quotation | None = None
+        self.after_call = False
+        self._stream_arguments = stream_arguments
+        self._events: list[Event] = []
+        self._count = 0  # how many calls were told or begun
+        self._made: set[str] = set()  # what they were
+        self._answered = False  # calls without a marker were told
+        self._since = 0  # how much text was told since the last call
+        self._stray = False  # whether any of it was more than white space
+
+    def tell(self, event: Event) -> None:
+        """Put an event down."""
+        quotation = self.quotation
+        if isinstance(event, ToolCallParsed):
+            if quotation and quotation.suspense is None:
+                quotation.suspense = []
+            self.after_call = True
+            self._since = 0
+            self._stray = False
+        else:
+            self._since += len(event.raw)
+            self._stray = self._stray or bool(event.raw.strip())
+            if event.raw.strip() and not (isinstance(event, TextDelta) and not event.text):
+                self.after_call = False
+        target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
+        target.append(event)
+
+    def settle(self, *, quoted: bool) -> None:
+        """The reply is over: decide what is still in suspense."""
+        if self.quotation:
+            self._events.extend(self.quotation.settle(quoted=quoted))
+
+    def take(self) -> list[Event]:
+        """The events since the last time, neighbouring deltas joined."""
+        taken: list[Event] = []
+        pending, self._events = self._events, []
+        for kind, group in groupby(pending, key=type):
+            if kind in (TextDelta, ReasoningDelta):
+                deltas = [event for event in group if isinstance(event, (TextDelta, ReasoningDelta))]
+                text, raw = "".join(d.text for d in deltas), "".join(d.raw for d in deltas)
+                taken.append(TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw))
+            else:
+                taken.extend(group)
+        return taken
+
+    def is_late(self, block: Block) -> bool:
+        """Whether text has followed calls: what is written behind it without a marker repeats or explains them."""
+        return block.kind != "marked" and self._answered and self._since > _ASIDE
+
+    def show(self, pieces: Iterable[tuple[int, str, str]]) -> None:
+        """Tell pieces of arguments: number of the call in its region, its name, JSON text."""
+        for n, name, piece in pieces:
+            self.tell(ToolCallDelta(self._count + n, name, piece))
+
+    def objection(self, calls: list[ToolCall], opened: OpenBlock) -> NotACall | None:
+        """Why calls may not be told in spite of being readable."""
+        if calls and self._stray and all(_same(call) in self._made for call in calls):
+            return NotACall("repeats an earlier call")
+        for call, (name, shown) in zip(calls, opened.sent, strict=False):
+            if call.name != name or not canonical(call.arguments).startswith(shown):
+                return NotACall("its arguments changed after they were shown")
+        return None
+
+    def tell_region(self, opened: OpenBlock, raw: str, calls: list[ToolCall], refused: list[NotACall]) -> None:
+        """Tell what a finished region is. What is refused beside calls stays in the text, whole; they still run."""
+        name = opened.dialect.name
+        reasons = "; ".join(map(str, refused)) or "no call in it"
+        meant = opened.block.kind == "marked" or any(error.meant for error in refused)
+        if refused or not calls:
+            self.tell(ToolCallFailed(name, raw, reasons) if meant or calls else TextDelta(raw, raw))
+        if calls:
+            self._complete(calls, opened.sent)
+            self.tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
+            self._answered = self._answered or opened.block.kind != "marked"
+            self._made.update(map(_same, calls))
+        self._count += max(len(calls), len(opened.sent))
+
+    def _complete(self, calls: list[ToolCall], sent: list[tuple[str, str]]) -> None:
+        """Tell what is missing of the arguments."""
+        for n, call in enumerate(calls if self._stream_arguments else ()):
+            shown = len(sent[n][1]) if n < len(sent) else 0
+            self.tell(ToolCallDelta(self._count + n, call.name, canonical(call.arguments)[shown:]))
+
+
+def _same(call: ToolCall) -> str:
+    """What two calls have in common that are the same call."""
+    return f"{call.name} {json.dumps(call.arguments, sort_keys=True)}"
