@@ -67,11 +67,13 @@ class Dialect:
         raise NotImplementedError
 
     def render_results(self, results: Sequence[ToolResult]) -> str:
-        """Write results for the model to read, as one user message."""
-        return "\n".join(
-            f'<tool_result name="{result.name}"{" error" if result.is_error else ""}>\n{result.content}\n</tool_result>'
-            for result in results
-        )
+        """Write results for the model to read, as one user message; a result cannot forge another one."""
+        rendered: list[str] = []
+        for result in results:
+            content = result.content.replace("</tool_result", "<\\/tool_result")
+            error = " error" if result.is_error else ""
+            rendered.append(f'<tool_result name="{result.name}"{error}>\n{content}\n</tool_result>')
+        return "\n".join(rendered)
 
     def render_tools(self, tools: Sequence[ToolSpec]) -> str:
         """Offer tools in the system text and say how to call them, in this format."""

@@ -16,6 +16,8 @@ from toolmend._errors import ToolmendError
 __all__ = ["Schema", "Tool", "ToolCall", "ToolResult", "ToolSpec", "resolve", "specs_of"]
 
 Schema = Mapping[str, Any]
+
+_DATA = frozenset({"const", "default", "enum", "example", "examples"})  # keywords whose values are no schemas
 """A JSON Schema, or a part of one."""
 
 
@@ -151,7 +153,7 @@ def _schema_problem(parameters: object) -> str | None:
         return f"its schema is {_short(parameters)}, not an object"
     schema = cast("Schema", parameters)
     kind: object = schema.get("type", "object")
-    if kind != "object":
+    if kind != "object" and not (isinstance(kind, list) and "object" in cast("list[object]", kind)):
         return f"its schema has type {_short(kind)}"
     properties: object = schema.get("properties") or {}
     if not isinstance(properties, Mapping):
@@ -181,7 +183,7 @@ def _reference_problem(schema: Schema) -> str | None:
             reference = node.get("$ref")
             if isinstance(reference, str) and resolve(reference, schema) is None:
                 return f"`$ref` {reference!r} leads nowhere"
-            pending.extend(node.values())
+            pending.extend(value for key, value in node.items() if key not in _DATA)
         elif isinstance(node, list):
             pending.extend(cast("list[object]", node))
     return None
@@ -189,7 +191,7 @@ def _reference_problem(schema: Schema) -> str | None:
 
 def resolve(reference: str, root: Schema) -> object:
     """What a `$ref` such as ``#/$defs/City`` points to; `None` if it leads nowhere, `{}` if it is not local."""
-    if not reference.startswith("#"):
+    if reference != "#" and not reference.startswith("#/"):  # another document, or an anchor
         return {}
     node: object = root
     for step in reference.removeprefix("#").strip("/").split("/"):
