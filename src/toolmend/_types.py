@@ -152,9 +152,10 @@ def _schema_problem(parameters: object) -> str | None:
     if not isinstance(parameters, Mapping):
         return f"its schema is {_short(parameters)}, not an object"
     schema = cast("Schema", parameters)
-    kind: object = schema.get("type", "object")
-    if kind != "object" and not (isinstance(kind, list) and "object" in cast("list[object]", kind)):
-        return f"its schema has type {_short(kind)}"
+    declared: object = schema.get("type", "object")
+    kinds = cast("list[object]", declared) if isinstance(declared, list) else [declared]
+    if "object" not in kinds:
+        return f"its schema has type {_short(declared)}"
     properties: object = schema.get("properties") or {}
     if not isinstance(properties, Mapping):
         return "`properties` is not an object"
