@@ -152,7 +152,7 @@ def _schema_problem(parameters: object) -> str | None:
     if not isinstance(parameters, Mapping):
         return f"its schema is {_short(parameters)}, not an object"
     schema = cast("Schema", parameters)
-    declared: object = schema.get("type", "object")
+    declared: Any = schema.get("type", "object")
     kinds = cast("list[object]", declared) if isinstance(declared, list) else [declared]
     if "object" not in kinds:
         return f"its schema has type {_short(declared)}"
