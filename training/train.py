@@ -131,6 +131,20 @@ def _rooms(step: int) -> list[int]:
     return [256, 256, 512, 512, 1024] if step < DECAY // 2 else [64, 256, 512, 1024, 2048, 3584]
 
 
+def _step(
+    model: Qwen2ForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[torch.Tensor, torch.Tensor],
+) -> float:
+    logits, right = _logits(model, *batch)
+    loss = torch.nn.functional.cross_entropy(logits, right)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
 def train(model: Qwen2ForCausalLM, encoder: tokenizers_.Encoder, most_steps: int, random: Random) -> int | None:
     """The number of steps it took, or None if the replies are still not exact."""
     conversations = Conversations(encoder, random)
@@ -144,14 +158,9 @@ def train(model: Qwen2ForCausalLM, encoder: tokenizers_.Encoder, most_steps: int
             group["lr"] = _rate(step)
         room = random.choice(_rooms(step))
         many = [conversations.sample(room) for _ in range(max(1, TOKENS_A_STEP // room))]
-        logits, right = _logits(model, *_batch(many, encoder.padding))
-        loss = torch.nn.functional.cross_entropy(logits, right)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        loss = _step(model, optimizer, _batch(many, encoder.padding))
         mean_model.update_parameters(model)
-        losses.append(loss.item())
+        losses.append(loss)
         done = step + 1
         if done % CHECK_EVERY == 0:
             mean = sum(losses[-CHECK_EVERY:]) / CHECK_EVERY
@@ -167,11 +176,15 @@ def train(model: Qwen2ForCausalLM, encoder: tokenizers_.Encoder, most_steps: int
             if not failed:
                 model.load_state_dict(mean_model.module.state_dict())
                 return done
-    failed = examination.failures(mean_model.module, stop_early=False)
+    _lament(examination, mean_model.module)
+    return None
+
+
+def _lament(examination: Examination, model: Qwen2ForCausalLM) -> None:
+    failed = examination.failures(model, stop_early=False)
     for name, lead in sorted(failed.items(), key=lambda item: item[1])[:40]:
         print(f"{lead:8.2f}  {name!r}")
     print(f"{len(failed)} of {examination.count} situations are not exact")
-    return None
 
 
 def _checkpoint(model: Qwen2ForCausalLM, tokenizer: Tokenizer) -> Checkpoint:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import ollama
@@ -53,6 +55,28 @@ def accepting(upstream: str | None) -> Iterator[OllamaStandin]:
 def recorded() -> Iterator[OllamaStandin]:
     with OllamaStandin() as standin:
         yield standin
+
+
+class _Dying(BaseHTTPRequestHandler):
+    """A server that fails after the first words."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'data: {"choices":[{"delta":{"content":"Let me "}}]}\n\n')
+        self.wfile.write(b'data: {"error":{"code":500,"message":"out of memory"}}\n\n')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def dying() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Dying) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 def native(standin: OllamaStandin) -> ollama.Client:
@@ -190,6 +214,7 @@ class TestHistory:
         [
             ({"role": "user", "content": None}, "invalid message content type: <nil>"),
             ({"role": "assistant"}, "invalid message content type: <nil>"),
+            ({"role": "user", "content": 3}, "invalid message content type: int"),
             ({"role": "user", "content": [{"type": "video"}]}, "invalid message format"),
             (
                 {**CALL, "tool_calls": [{"function": {"name": "f", "arguments": '{"city'}}]},
@@ -385,6 +410,21 @@ class TestBadConnections:
             status, _, raw = post(standin, "/api/chat", {"model": "gemma", "messages": PARIS})
         assert status == 500
         assert b"error" in raw
+
+    def test_error_in_the_middle(self, dying: str) -> None:
+        """One protocol says what went wrong; the other only stops, which clients must notice."""
+        body = {"model": "gemma", "messages": PARIS, "stream": True}
+        with OllamaStandin(upstream=dying) as standin:
+            status, _, raw = post(standin, "/api/chat", body)
+            lines = [json.loads(line) for line in raw.splitlines()]
+            assert status == 200
+            assert lines[0]["message"]["content"] == "Let me "
+            assert "out of memory" in lines[1]["error"]
+            status, _, raw = post(standin, "/v1/chat/completions", body)
+            events = [json.loads(line[6:]) for line in raw.splitlines() if line]
+            assert status == 200
+            assert [event["choices"][0]["delta"]["content"] for event in events] == ["Let me ", ""]
+            assert all(event["choices"][0]["finish_reason"] is None for event in events)
 
     def test_keeps_connections_and_hangs_up_at_the_end(self, recorded: OllamaStandin) -> None:
         connection = http.client.HTTPConnection(recorded.url.removeprefix("http://"), timeout=10)
