@@ -68,7 +68,7 @@ _ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:
 _LINE_END = r"(?=\n)"
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
 _FINISHED = re.compile(r"[.!?][*_)\"'”’]*\Z")
-_AFTER_ANOTHER = re.compile(r"(?:</[\w:]+>|`{3}|~~~|[}\]]|^\s*[\w.-]+\(.*\))\Z")
+_AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|^\s*[\w.-]+\(.*\))\Z")  # or inside of it
 
 
 @dataclass(slots=True)

@@ -191,12 +191,14 @@ class StreamParser:
             if block.kind == "markup" and not is_quoted(lead):
                 self._drop(opener)
                 return ""
+            late = self._ledger.is_late(block)
+            quoted = not late and self._is_quoted(lead)
             try:
-                body = None if self._ledger.is_late(block) or self._is_quoted(lead) else block.body(opener, lead)
+                body = None if late or quoted else block.body(opener, lead)
             except NotHere:
                 body = None
-            if body is None:
-                self._refute(block, opener, 1)
+            if body is None:  # of a quotation no part may open anything else
+                self._refute(block, opener, len(opener) if quoted else 1)
                 return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = OpenBlock(dialect, block, body, opener, lead)
