@@ -16,7 +16,7 @@ import pytest
 
 import toolmend
 from tests.corpus import DIALECT_FILES, TOOLS, load
-from toolmend import RenderError, Reply, ToolCall, ToolCallParsed, Turn, get_dialect
+from toolmend import RenderError, Reply, TextDelta, ToolCall, ToolCallParsed, Turn, get_dialect
 
 CASE_FIELDS = {"case", "source", "tools", "text", "expect", "truncated", "render"}
 EXPECT_FIELDS = {"text", "calls", "failed", "reasoning", "dialect"}
@@ -113,13 +113,16 @@ def test_at_three_cuts(case: Case) -> None:
 
 @every_case
 def test_as_an_adapter_shows_it(case: Case) -> None:
-    """The same calls, with ids; no white space around them; a reply without calls as it was."""
+    """The same calls, with ids; no white space around them; without calls all but the markup of messages."""
     items = Turn(case.tools).read(case.text, truncated=case.truncated)
     calls = [item for item in items if isinstance(item, ToolCall)]
     assert [plain(call.name, call.arguments, call.repairs) for call in calls] == case.expected()["calls"]
     assert len({call.id for call in calls}) == len(calls)
     if not calls:
-        assert items == ([case.text] if case.text else [])
+        parser = toolmend.StreamParser(case.tools)
+        events = [*parser.feed(case.text), *parser.close(truncated=case.truncated)]
+        shown = "".join(event.text if isinstance(event, TextDelta) else event.raw for event in events)
+        assert items == ([shown] if shown else [])
     for before, item in zip([None, *items], items, strict=False):
         if isinstance(item, str):
             assert item.strip()

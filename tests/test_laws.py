@@ -44,6 +44,17 @@ FRAGMENTS = [
     "{", "}", '"', "'", "\\", ",", ":", "=", " ", "\n", "\n\n", ".", "?", ". ", "and ", "title=", "max_hits=3", "Dune", "name", "arguments",
     '{"name": "ping", "arguments": {}}', '{"name": "find_book", "arguments": {"title": "Dune"}}', '{"name": "nope", "arguments": {}}',
     '{"name": "ping"}', '{"a": 1}', "'''", '"""', "r'", "\u00e9", "\U0001f600", "\ud800", "\x00", "<", "</", "<|", "tool_call>", "//",
+    "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "functions.ping:0", "functions.find_book:1{",
+    "<|tool_call_argument_begin|>", "<|tool_calls_section_end|>", "[TOOL_CALLS]", "[TOOL_CALLS", "[ARGS]",
+    "[CALL_ID]a1", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "function<｜tool▁sep｜>ping\n", "<｜tool▁sep｜>",
+    "<｜tool▁call▁end｜>", "<|channel|>", "<|channel|>analysis", "<|channel|>commentary", "<|channel|>final<|message|>",
+    " to=functions.ping", " to=ping", " json", "<|constrain|>json", "<|message|>", "<|call|>", "<|end|>", "<|return|>",
+    "<|start|>assistant", "analysis", "assistantfinal", "assistantcommentary to=functions.ping json", "<|tool_call>",
+    "<tool_call|>", "<|tool_call>call:ping{", "call:ping{", "call:find_book(", '<|"|>', '"|>', "title:", "<escape>",
+    "<start_function_call>", "<end_function_call>", "<|channel>thought", "<channel|>", "<turn|>", "<call>", ">>>",
+    ">>>all\n", "ping\n{}", "ping{}", 'find_book{"title": "Dune"', "<|plamo:begin_tool_name:plamo|>",
+    "<|plamo:end_tool_name:plamo|>", "<|plamo:msg|>", "<|tool_call:begin|>a1", "<|tool_call:name|>",
+    "<|tool_call:args|>", "<|calls|>", "<function=ping>{",
     *(dialect.sample for dialect in DIALECTS),
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map("".join)
@@ -184,6 +195,18 @@ ADVERSARIAL = [
     "<tool_call>", '<tool_call>{"', "{", '{"', "[", '"', "\\", "\n{", '\n{"name": "ping", "arguments": {', "ping(", "\nping(", "I will call ping(",
     "```json\n{", "```\n", "`", "<function=ping>", "<tool_call><function=ping><parameter=title>", "</parameter>", "<think>", "[ping(", "\n", " ",
     "<think><tool_call>{}", "I will call ping() ", "<|im_end|>", '<tool_call>{"name": "ping", "arguments": {}}', "'", "<",
+    '<|tool_call_begin|>ping<|tool_call_argument_begin|>{"',
+    "<|tool_call_begin|>ping<|tool_call_argument_begin|>{}<|tool_call_end|>", "<|tool_call_begin|>",
+    "functions.ping:0{}", "\nfunctions.ping:0{", '[TOOL_CALLS]ping[ARGS]{"', "[TOOL_CALLS]ping[ARGS]{}",
+    "[TOOL_CALLS]{} ", "[TOOL_CALLS]", "function<｜tool▁sep｜>ping\n```json\n{}\n```",
+    "<｜tool▁call▁begin｜>ping<｜tool▁sep｜>{", "<|channel|>final<|message|>", "<|channel|>analysis<|message|>",
+    "<|channel|>commentary to=functions.ping <|constrain|>json<|message|>{",
+    "<|start|>assistant to=ping<|message|>{}<|call|>", "<|start|>assistant", "to=",
+    "assistantcommentary to=ping json{}", "<|tool_call>call:ping{}<tool_call|>", '<|tool_call>call:ping{a:<|"|>',
+    "<|tool_call>call:find_book{title:b,", "<|tool_call>call:find_book(((", "\ncall:ping{}", "\ncall:find_book{title:",
+    "<start_function_call>call:ping{a:<escape>b<escape>,", "\nping{}", "\nping\n{}", ">>>ping\n{}", ">>>all\n",
+    "<function=ping>{}</function>", "<|tool_call:name|>ping<|tool_call:args|>{}<|tool_call:end|>",
+    "<|tool_call:begin|>", "ping[ARGS]{}",
 ]  # fmt: skip
 
 

@@ -128,7 +128,7 @@ class _Arguments:
         self._at = 0
         self._repairs: dict[str, None] = {}
         keys = "|".join(map(re.escape, tool.properties)) or "(?!)"
-        self._next = re.compile(rf"\s*+(?:{keys})\s*+[:=]")
+        self._next = re.compile(rf",\s*+(?:{keys})\s*+[:=]")
 
     @property
     def repairs(self) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ class _Arguments:
         textual = schema is not None and allows("string", schema, self._tool.parameters)
         char, start = self._peek(), self._at
         if self._text.startswith(self._delimiter, start):
-            return self._quoted(char)
+            return self._unclosed(start) if self._is_unclosed(start, depth) else self._quoted(char)
         if char == "{" and not textual:
             return self._object(depth + 1)
         if char == "[" and not textual:
@@ -224,10 +224,11 @@ class _Arguments:
         if not self._text.startswith(self._delimiter, self._at):
             reader = Reader(self._text, self._at)
             value = reader.string()
-            self._mend("quotes for delimiters")
             self._at = reader.at
-            if self._peek() not in (",", ":", "}", "]", ")", ""):
+            if self._peek() not in (",", ":", "=", "}", "]", ")", ""):
                 raise NotJSON(f"something behind a string at character {self._at}")
+            for repair in ("quotes for delimiters", *reader.repairs):
+                self._mend(repair)
             return value
         start = self._at + len(self._delimiter)
         end = self._text.find(self._delimiter, start)
@@ -235,6 +236,20 @@ class _Arguments:
             self._at = end + len(self._delimiter)
             return self._text[start:end]
         raise NotJSON("a string is not closed")
+
+    def _is_unclosed(self, start: int, depth: int) -> bool:
+        """Whether a string lacks its second delimiter but surely is the last value."""
+        start += len(self._delimiter)
+        if depth or not self._closed or self._text.find(self._delimiter, start) >= 0:
+            return False
+        return not self._next.search(self._text, start)
+
+    def _unclosed(self, start: int) -> str:
+        """The last string, up to the closing bracket."""
+        end = len(self._text) - self._text.endswith(("}", ")"))
+        self._mend("closed a string")
+        self._at = end
+        return self._text[start + len(self._delimiter) : end]
 
     def _scalar(self) -> Any:
         end = past(_SCALAR, self._text, self._at)
@@ -253,7 +268,7 @@ class _Arguments:
                 depth += 1
             elif token["close"]:
                 depth -= 1
-            if depth < 0 or (depth == 0 and token.group() == "," and self._next.match(self._text, token.end())):
+            if depth < 0 or (depth == 0 and self._next.match(self._text, token.start())):
                 self._at = token.start()
                 break
         else:

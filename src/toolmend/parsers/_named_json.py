@@ -74,11 +74,15 @@ class ValueBody(JsonBody):
     def __init__(self, opener: str, closers: str, again: str, then: str = "", *, empty: bool = False) -> None:
         fence = "`{3}" if "```" in opener else _NEVER
         super().__init__(opener, f"{fence}|{closers}", again=again)
+        self._marked = not closers == again == fence == _NEVER
         self._strict = bool(then)
         self._first = _trail(f"{fence}|{closers}", then)
         self._next = _trail(closers, then)
         if empty:
             self._skip = self._value_end = len(opener)
+
+    def _end_of_sure(self, text: str) -> int:
+        return super()._end_of_sure(text) if self._marked else len(text)
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         end, position = super()._read_value(text, position)
