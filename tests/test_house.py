@@ -26,11 +26,11 @@ CORE = [name for name in MODULES if "." not in name and name.startswith("_") and
 # Who stands further up is imported by whoever stands further down, never the reverse. `_body` means all `_…_body`.
 ORDER = [
     *("_errors", "_types", "_events"),
-    *("_json_strings", "_json", "_blocks"),
+    *("_arithmetic", "_json_strings", "_json", "_blocks"),
     "_coerce",
     *("_names", "_toolbox"),
     *("_body", "_quotation"),
-    *("_dialect", "_openers"),
+    *("_deltas", "_dialect", "_openers", "_ledger"),
     "parsers",
     "_stream",
     *("_turn", "_refusal"),
@@ -157,7 +157,7 @@ def test_every_format_has_a_corpus_file() -> None:
 def test_a_module_opens_with_its_plan_and_stays_small(module: str) -> None:
     assert ast.get_docstring(tree(module))
     lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-    assert lines <= (150 if module in PARSERS else 350)
+    assert lines <= (150 if module in PARSERS and not module.startswith("parsers._") else 350)
 
 
 @pytest.mark.parametrize("module", [*CORE, *PARSERS, *ADAPTERS])

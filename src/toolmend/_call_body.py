@@ -6,6 +6,8 @@ bounded regular expression, matched anew with each piece until it settles the ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import regex
 
 from toolmend._blocks import NotHere
@@ -28,7 +30,7 @@ class CallBody:
             group ``end`` settles the region's end, and half a match is waited upon.
         last: the calls must be the last thing in the reply.
         strict: what does not match `after` refutes the region; otherwise it only ends it.
-        never: what must not occur between the last bracket and the end of the reply.
+        never: whether what stands between the last bracket and the end of the reply refutes the region.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class CallBody:
         *,
         last: bool = False,
         strict: bool = True,
-        never: regex.Pattern[str] | None = None,
+        never: Callable[[str], bool] | None = None,
     ) -> None:
         self.whole = False
         self._after = after
@@ -85,7 +87,7 @@ class CallBody:
 
     def _end(self, tail: str) -> int:
         assert self._call_end is not None
-        if self._never and self._never.search(tail):
+        if self._never and self._never(tail):
             raise NotHere(self._call_end)
         return self._call_end
 

@@ -32,7 +32,7 @@ _ESCAPE_WIDTH = 12  # of a pair of surrogates, the longest
 _SCALAR_LIMIT = 400  # a longer number is none; it is matched anew with each piece
 _NOT_TEXT = ("integer", "number", "boolean", "null", "array", "object")
 
-Steps = Generator[None, None, Any]
+_Steps = Generator[None, None, Any]
 """A reader that pauses where it needs more text."""
 
 
@@ -61,7 +61,7 @@ class JsonDeltas:
         self._text = ""
         self._at = 0
         self._out: list[tuple[int, str, str]] = []
-        self._steps: Steps | None = self._values()
+        self._steps: _Steps | None = self._values()
 
     def feed(self, text: str) -> list[tuple[int, str, str]]:
         """Take the next piece of the body; return what became certain: number of the call, its name, JSON text."""
@@ -80,7 +80,7 @@ class JsonDeltas:
         self.sent[-1] = (name, sent + piece)
         self._out.append((len(self.sent) - 1, name, piece))
 
-    def _char(self) -> Steps:
+    def _char(self) -> _Steps:
         """The next character that is no white space; it is not taken."""
         while True:
             space = _SPACE.match(self._text, self._at)
@@ -89,12 +89,12 @@ class JsonDeltas:
                 return self._text[self._at]
             yield
 
-    def _expect(self, char: str) -> Steps:
+    def _expect(self, char: str) -> _Steps:
         if (yield from self._char()) != char:
             raise _Stop
         self._at += 1
 
-    def _values(self) -> Steps:
+    def _values(self) -> _Steps:
         """Call objects, one after another or in a list."""
         while True:
             char = yield from self._char()
@@ -105,7 +105,7 @@ class JsonDeltas:
             else:
                 return
 
-    def _call(self) -> Steps:
+    def _call(self) -> _Steps:
         self._at += 1
         name: str | None = None
         while (yield from self._char()) != "}":
@@ -125,7 +125,7 @@ class JsonDeltas:
                 self._at += 1
         self._at += 1
 
-    def _arguments(self, tool: ToolSpec) -> Steps:
+    def _arguments(self, tool: ToolSpec) -> _Steps:
         self._at += 1
         end = "{"  # what is owed before the next key or the end: it is only certain once that is there
         while (yield from self._char()) != "}":
@@ -144,7 +144,7 @@ class JsonDeltas:
         self._at += 1
         self._emit(end.removesuffix(", ") + "}")
 
-    def _value(self, key: str, tool: ToolSpec) -> Steps:
+    def _value(self, key: str, tool: ToolSpec) -> _Steps:
         """Show a value as far as it is certain; return what is owed once the next thing is seen."""
         schema = tool.properties.get(key)
         root = tool.parameters
@@ -157,7 +157,7 @@ class JsonDeltas:
         fitted, _ = fit({key: value}, tool)
         return canonical(fitted[key])
 
-    def _string(self, *, shown: bool = False) -> Steps:
+    def _string(self, *, shown: bool = False) -> _Steps:
         """A string; `shown`, its text goes out as it comes."""
         yield from self._expect('"')
         parts: list[str] = []
@@ -180,7 +180,7 @@ class JsonDeltas:
         else:
             parts.append(text)
 
-    def _escape(self) -> Steps:
+    def _escape(self) -> _Steps:
         """One escape; a pair of surrogates counts as one."""
         while True:
             found = _ESCAPE.match(self._text, self._at)
@@ -191,7 +191,7 @@ class JsonDeltas:
                 raise _Stop
             yield
 
-    def _raw(self) -> Steps:
+    def _raw(self) -> _Steps:
         """The text of a whole value."""
         parts: list[str] = []
         depth = 0
@@ -216,7 +216,7 @@ class JsonDeltas:
         self._at += len(text)
         return text
 
-    def _scalar(self) -> Steps:
+    def _scalar(self) -> _Steps:
         """A number or a word: it ends before something else."""
         while True:
             found = _SCALAR.match(self._text, self._at)

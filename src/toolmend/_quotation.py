@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from toolmend._blocks import LINE
 from toolmend._events import Event, ReasoningDelta, TextDelta
 
-__all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown"]
+__all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown", "last_sentence"]
 
 _INFO = r"[^\n`<\[{(]{0,120}"  # no character that another opener begins or ends with: it would match before the fence
 CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n"
@@ -43,8 +43,9 @@ _CLOSERS = {
 """How reasoning ends, by the end of what opened it."""
 
 # What is said right before a call tells whether it is shown or made. A sentence that ends with "here is an example" or
-# "it looks like this" shows; others do so only if they lead up to the call, unfinished; and a mere mention of examples
-# or formats counts only where the sentence does not tell what the model is about to do.
+# "it looks like this" shows; others do so only if they lead up to the call, unfinished; a mere mention of examples or
+# formats counts only where the sentence does not tell what the model is about to do; and so does advice to the reader,
+# but for formats without a marker of their own: nobody is advised to write markup.
 _SHOWS = re.compile(
     r"\b(?:(?:here|this|that|these|below|following)(?:['’]s| is| are)?(?: \w+){0,4} (?:examples?|samples?)"
     r"(?: of[^.!?]{0,60}\b(?:calls?|tools?|usage|formats?|functions?))?"
@@ -53,9 +54,9 @@ _SHOWS = re.compile(
 )
 _LEADS = re.compile(
     r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
-    r"|(?:show|give|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b(?:examples?|samples?|how to|how (?:a|the) call)"
+    r"|(?:show|give|tell|explain|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b"
+    r"(?:examples?|samples?|how (?!many|much|long|old|far|often|big))"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
-    r"|(?:you|one|we) (?:can|could|may|might|would)|used? (?:it )?like"
     r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly )?"
     r"(?:call|run|use|invoke|execute|send|write))\b",
     re.IGNORECASE,
@@ -64,6 +65,7 @@ _MENTIONS = re.compile(
     r"\b(?:examples?|such as|looks? like|format|syntax|samples?|templates?|usage|signature|placeholders?)\b",
     re.IGNORECASE,
 )
+_ADVISES = re.compile(r"\b(?:(?:you|one|we) (?:can|could|may|might|would|should)|used? (?:it )?like)\b", re.IGNORECASE)
 _ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:me|us)|let['’]s|now)\b", re.IGNORECASE)
 _LINE_END = r"(?=\n)"
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
@@ -123,20 +125,26 @@ def is_quoted(lead: str) -> bool:
     return bool(line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘")))
 
 
-def is_shown(lead: str, before: bool) -> bool:
+def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
     """Whether what follows is shown as an example rather than said.
 
     Args:
         lead: the text right before it.
         before: whether what came before it was shown: one introduction may have several examples.
+        marked: what follows begins with a marker that means a call.
     """
     said = lead.rstrip()
-    said = said[said.rfind("\n") + 1 :]
-    if before and _AFTER_ANOTHER.search(said):
+    if before and _AFTER_ANOTHER.search(said[said.rfind("\n") + 1 :]):
         return True
-    sentence = _SENTENCE_END.split(said)[-1]
+    sentence = last_sentence(said)
     if _SHOWS.search(sentence):
         return True
     if _FINISHED.search(sentence):
         return False
-    return bool(_LEADS.search(sentence) or (_MENTIONS.search(sentence) and not _ACTS.search(sentence)))
+    mentions = _MENTIONS.search(sentence) or (_ADVISES.search(sentence) and not marked)
+    return bool(_LEADS.search(sentence) or (mentions and not _ACTS.search(sentence)))
+
+
+def last_sentence(text: str) -> str:
+    """The last sentence of the last line."""
+    return _SENTENCE_END.split(text[text.rfind("\n") + 1 :])[-1]

@@ -29,7 +29,7 @@ from toolmend._events import Event, Reply, TextDelta
 from toolmend._ledger import Ledger
 from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
 from toolmend._quotation import Quotation, is_quoted, is_shown
-from toolmend._toolbox import NotACall, Toolbox
+from toolmend._toolbox import Description, NotACall, Toolbox
 from toolmend._types import Tool, ToolCall, specs_of
 from toolmend.parsers import DIALECTS
 
@@ -192,7 +192,7 @@ class StreamParser:
                 self._drop(opener)
                 return ""
             late = self._ledger.is_late(block)
-            quoted = not late and self._is_quoted(lead)
+            quoted = not late and self._is_quoted(block, lead)
             try:
                 body = None if late or quoted else block.body(opener, lead)
             except NotHere:
@@ -207,10 +207,10 @@ class StreamParser:
             return region
         return ""
 
-    def _is_quoted(self, lead: str) -> bool:
+    def _is_quoted(self, block: Block, lead: str) -> bool:
         if self._ledger.quotation and self._ledger.quotation.kind == "code":
             return False  # that it stands in code is known; what counts is whether the code ends
-        self._shown = is_shown(lead, self._shown)
+        self._shown = is_shown(lead, self._shown, marked=block.kind == "marked")
         return self._shown or is_quoted(lead)
 
     def _drop(self, markup: str) -> None:
@@ -221,7 +221,8 @@ class StreamParser:
 
     def _begin_quotation(self, opener: str) -> None:
         self._ledger.quotation = Quotation.opened_by(opener)
-        self._ledger.quotation.shown = is_shown(self._text[max(0, self._at - _LEAD) : self._at], self._shown)
+        lead = self._text[max(0, self._at - _LEAD) : self._at]
+        self._ledger.quotation.shown = is_shown(lead, self._shown, marked=False)
         self._ledger.tell(self._ledger.quotation.delta(opener, tag=True))
         self._at += len(opener)
 
@@ -291,6 +292,7 @@ class StreamParser:
                     refused.append(error)
         except NotACall as error:
             refused.append(error)
+        self._shown = self._shown or any(isinstance(reason, Description) for reason in refused)
         objection = self._ledger.objection(calls, opened)
         if objection:
             calls, refused = [], [objection]

@@ -14,7 +14,7 @@ from toolmend._coerce import fit
 from toolmend._names import Names
 from toolmend._types import ToolCall, ToolSpec
 
-__all__ = ["NotACall", "Toolbox", "Written"]
+__all__ = ["Description", "NotACall", "Toolbox", "Written"]
 
 
 class NotACall(ValueError):
@@ -27,6 +27,13 @@ class NotACall(ValueError):
     def __init__(self, reason: str, *, meant: bool = True) -> None:
         super().__init__(reason)
         self.meant = meant
+
+
+class Description(NotACall):
+    """A region describes a call instead of making one, and what follows directly may well do the same."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, meant=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,7 @@ class Toolbox:
             raise NotACall(f"no tool {written.name!r} is offered")
         tool, mended = self._tools[found[0]], found[1]
         if _is_schema(written.arguments) and "properties" not in tool.properties:
-            raise NotACall("a tool's definition, not a call", meant=False)
+            raise Description("a tool's definition, not a call")
         if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
             raise NotACall("an object with other keys than the tool's parameters", meant=False)
         arguments, report = fit(written.arguments, tool, textual=written.textual)

@@ -2,7 +2,8 @@
 
 Values are Python or JSON literals. Where a value is no literal but the parameter takes text, the text between the
 separators is the value, verbatim: models leave out quotes. Positional values bind in the order of the schema, and a
-single object whose keys are all parameters is the arguments themselves.
+single object whose keys are all parameters is the arguments themselves. A name, a type or dots where a value should
+be make it a signature: documentation, not a call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 from toolmend._coerce import allows
 from toolmend._json import NotJSON, Reader, past
+from toolmend._toolbox import Description
 from toolmend._types import Schema, ToolSpec
 
 __all__ = ["Arguments"]
@@ -21,7 +23,16 @@ _KEYWORD = re.compile(r"([A-Za-z_](?:\w|\\_)*+)\s*+=(?!=)\s*+")
 _COLON = re.compile(r"([A-Za-z_](?:\w|\\_)*+)\s*+:\s*+")
 _SEPARATORS = re.compile(r"[\s,;]*+")
 _STARS = re.compile(r"\*\*\s*+(?=\{)")
-_TOKEN = re.compile(r"""(?P<string>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<open>[(\[{])|(?P<close>[)\]}])|,""")
+# a string, unless it is an apostrophe; one that does not close takes all the rest, lest each of its quotes be tried
+_TOKEN = re.compile(
+    r"""(?P<string>(?<!\w)(?:"(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)))|(?P<open>[(\[{])|(?P<close>[)\]}])|,""",
+    re.DOTALL,
+)
+_TYPE = re.compile(
+    r"(?:str|string|text|int|integer|float|number|bool|boolean|list|array|dict|object|any|none|null|optional|union|tuple)"
+    r"\b(?:\[.*\])?\s*(?:[|=].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
 _HOLDERS = frozenset({"params", "parameters", "arguments", "args", "kwargs"})
 
 
@@ -51,6 +62,7 @@ class Arguments:
 
         Raises:
             NotJSON: a value has no single reading, or no parameter to bind to.
+            Description: it is a signature.
         """
         found: dict[str, Any] = {}
         while True:
@@ -135,8 +147,14 @@ class Arguments:
             if ended:
                 self.at = token.start()
                 self._repairs.append(f"{key}: took text without quotes")
-                return self._text[start : self.at].strip()
+                return self._unless_placeholder(key, self._text[start : self.at].strip(), start)
         raise NotJSON(f"the value of {key} does not end")
+
+    def _unless_placeholder(self, key: str, value: str, start: int) -> str:
+        typed = self._text[max(0, start - 8) : start].rstrip().endswith(":") and _TYPE.fullmatch(value)
+        if typed or value in ("...", "…", key, f"<{key}>", f"[{key}]", f"{{{key}}}"):
+            raise Description("a signature, not a call")
+        return value
 
     def _names(self, at: int) -> bool:
         """Whether another named argument follows."""

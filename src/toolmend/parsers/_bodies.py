@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from toolmend._json import NotJSON, read_value, read_values
 from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
-from toolmend._toolbox import NotACall, Written
+from toolmend._toolbox import Description, NotACall, Written
 from toolmend._types import ToolCall
 
 __all__ = ["call_object", "json_calls"]
@@ -67,7 +67,7 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
         return Written(name=name, arguments=beside, loose=True, repairs=(*repairs, "took the other keys for arguments"))
     arguments, mended = _arguments(fields[key] if key else None)
     if "description" in fields and "properties" in arguments:
-        raise NotACall("a tool's definition, not a call", meant=False)
+        raise Description("a tool's definition, not a call")
     return Written(
         name=name,
         arguments=arguments,

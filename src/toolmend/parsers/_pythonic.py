@@ -58,7 +58,7 @@ def _one(text: str, at: int, tools: Toolbox, depth: int) -> tuple[list[Written |
             return quoted
     name = _NAME.match(text, at)
     if not name:
-        raise NotACall("something between the calls")
+        raise NotACall("something between the calls", meant=False)
     reader = Arguments(text, name.end(), tools.get(_unescaped(name["name"])))
     try:
         arguments = reader.read()

@@ -1,11 +1,13 @@
 """Prose: the reply's last sentence announces a call and writes it out; models whose tuning turned calls to sentences.
 
-``I will call find_book(title=Dune)``. The sentence must announce, not consider; it must be the last one; the call
-stands outside of code and quotes, names a declared tool and gives every required argument.
+``I will call find_book(title=Dune)``. The sentence must announce that the model itself acts, now; it must be the last
+one; the call stands outside of code and quotes, names a declared tool and gives every required argument. In prose a
+call is more often spoken of than made, so what is not clearly an announcement stays text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,22 +16,54 @@ import regex
 from toolmend._blocks import LEFTOVER, Block, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
+from toolmend._quotation import last_sentence
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Prose"]
 
-_SENTENCE = regex.compile(r"(?:^|[.!?]\s|\n)([^\n]*?)$")
-_ANNOUNCES = regex.compile(
-    r"\b(?:i(?:'|’)ll|i\s(?:will|am\sgoing\sto|need\sto|am\s(?:now\s)?(?:calling|using))|i(?:'|’)m\s(?:going\sto|(?:now\s)?(?:calling|using))"
-    r"|let\s(?:me|us)|let(?:'|’)s|(?:call|us|invok|execut|runn)ing|(?:tool|function)\scall:|next,?\scall|now\scall)\b?",
-    regex.IGNORECASE,
+_SUBJECT = (
+    r"(?:i|we)(?:['’]ll| will| am going to| are going to| need to| have to| must)|(?:i['’]m|we['’]re) going to|"
+    r"let (?:me|us)|let['’]s"
 )
-_CONSIDERS = regex.compile(
-    r"\b(?:if|unless|would|could|should|might|may|can|cannot|shall\s(?:i|we)|not|never|don['’]t|won['’]t|instead\sof|"
-    r"example|e\.g|like|whether|when|before|previous|earlier)\b|\?",
-    regex.IGNORECASE,
+_ACT = (
+    r"(?:call|use|run|invoke|execute|try|perform|make|issue|send|query|fetch|check|look|search|find|get|retrieve|read|"
+    r"open|list|calculate|compute|determine|see|start|do)\b"
+)
+_DOING = r"(?:calling|using|running|invoking|executing)\b"
+_ANNOUNCES = re.compile(
+    # who acts, and what it does, unless it is the tool's name that says so
+    rf"\b(?:{_SUBJECT})\b(?=.*\b{_ACT}|.*\b(?:with|via|{_DOING})\s*$|(?: now| first| then| just)?[\s:*_]*$)"
+    rf"|\b(?:i am|i['’]m|we are|we['’]re) (?:now )?{_DOING}"
+    rf"|^[\s*_>-]*(?:(?:ok(?:ay)?|sure|alright|right|great|first|next|then|now)\b[\s,:.!-]*){{0,3}}{_DOING}"
+    r"|\b(?:tool call|function call|action):[\s*_]*$",
+    re.IGNORECASE,
+)
+_TALKS = re.compile(
+    r"\b(?:explain|describe|show|demonstrate|tell|warn|discuss|mention|suggest|recommend|propose|document|define|"
+    r"introduce|clarify|illustrate|remind|talk|write|know)\b",
+    re.IGNORECASE,
+)
+_INDIRECT = re.compile(
+    r"\b(?:see|check|find out|know|determine|verify|test|learn|tell you|ask) (?:if|whether|when|what|how|where)\b",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"\b(?:if|unless|when|whenever|once|until|whether|in case|before (?:i )?(?:call|us|run)\w*)\b", re.IGNORECASE
+)
+_CONSIDERS = re.compile(
+    r"\b(?:would|could|should|might|may|can|cannot|not|never|\w+n['’]t|instead of|rather than|example|e\.g|like|"
+    r"previous|earlier|later)\b|\?",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"[\s,;:.!*_…-]*(?:(?:to|for|now|and|so|first|next|right now|again|here|tool|function|using|with|then|as|which|"
+    rf"in order|immediately|directly|please)\b.*)?(?:{LEFTOVER})?",
+    re.IGNORECASE | re.DOTALL,
+)
+_TAKES_BACK = re.compile(
+    rf"{_CONDITION.pattern}|{_CONSIDERS.pattern}|\b(?:after|tomorrow|as soon|provided|assuming|but)\b", re.IGNORECASE
 )
 
 
@@ -37,15 +71,29 @@ _CONSIDERS = regex.compile(
 def _rest_of_sentence(names: str) -> regex.Pattern[str]:
     """Another call, or what may still stand between the call and the end of the reply."""
     more = rf"(?P<more>(?:[\s,;]{{0,4}}(?:and|then)){{0,2}}[\s,;]{{1,4}}(?:{names})\s{{0,2}}\()"
-    rest = rf"(?:[^.!?\n`\"'<]|\.(?=\w)|<(?!\|)){{0,160}}[.!]{{0,3}}[\s*_]{{0,16}}(?P<end>{LEFTOVER})"
+    rest = rf"(?:[^.!?\n`\"'<]|\.(?=\w)|<(?!\|)|'(?=\w)){{0,160}}[.!…]{{0,3}}[\s*_]{{0,16}}(?P<end>{LEFTOVER})"
     return regex.compile(f"{more}|{rest}")
 
 
-def _body(opener: str, lead: str, names: str) -> CallBody:
-    sentence = _SENTENCE.search(lead)
-    if not sentence or not _ANNOUNCES.search(sentence[1]) or _CONSIDERS.search(sentence[1]):
+def _announced(lead: str) -> bool:
+    """Whether the text before a call announces it."""
+    sentence = _INDIRECT.sub("see", last_sentence(lead))
+    announcements = list(_ANNOUNCES.finditer(sentence))
+    if not announcements or _CONDITION.search(sentence):
+        return False
+    since = sentence[announcements[-1].start() :]
+    return not _TALKS.search(since) and not _CONSIDERS.search(since)
+
+
+def _taken_back(tail: str) -> bool:
+    """Whether the rest of the sentence takes the announcement back, or speaks about the call."""
+    return not _GOES_ON.fullmatch(tail) or _TAKES_BACK.search(_INDIRECT.sub("see", tail)) is not None
+
+
+def _body(lead: str, names: str) -> CallBody:
+    if not _announced(lead):
         raise NotHere
-    return CallBody(_rest_of_sentence(names), last=True, never=_CONSIDERS)
+    return CallBody(_rest_of_sentence(names), last=True, never=_taken_back)
 
 
 class Prose(Dialect):
@@ -58,7 +106,7 @@ class Prose(Dialect):
         """A declared name with its bracket, inside a sentence."""
         names = tools.names
         opener = rf"(?<![\w.`\"'“‘(])(?:{names})\s{{0,2}}\("
-        return (Block(opener, lambda opener, lead: _body(opener, lead, names), "plain"),)
+        return (Block(opener, lambda _, lead: _body(lead, names), "plain"),)
 
     def parse(self, region: Region) -> list[Written | NotACall]:
         """The call.
