@@ -70,7 +70,8 @@ _ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:
 _LINE_END = r"(?=\n)"
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
 _FINISHED = re.compile(r"[.!?][*_)\"'”’]*\Z")
-_AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|^\s*[\w.-]+\(.*\))\Z")  # or inside of it
+# a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
+_AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z")
 
 
 @dataclass(slots=True)

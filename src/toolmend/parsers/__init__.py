@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from toolmend._dialect import Dialect
 from toolmend._errors import UnknownDialect
+from toolmend.parsers.apertus import Apertus
+from toolmend.parsers.cohere_command3 import CohereCommand3
+from toolmend.parsers.command_r import CommandR
 from toolmend.parsers.deepseek_v3 import DeepSeekV3
 from toolmend.parsers.deepseek_v31 import DeepSeekV31
 from toolmend.parsers.fenced_json import FencedJson
@@ -14,24 +17,65 @@ from toolmend.parsers.functionary_v31 import FunctionaryV31
 from toolmend.parsers.functionary_v32 import FunctionaryV32
 from toolmend.parsers.functiongemma import FunctionGemma
 from toolmend.parsers.gemma4 import Gemma4
+from toolmend.parsers.gigachat3 import Gigachat3
+from toolmend.parsers.granite import Granite
+from toolmend.parsers.granite_20b_fc import Granite20bFc
 from toolmend.parsers.hermes import Hermes
+from toolmend.parsers.hermes_pythonic import HermesPythonic
+from toolmend.parsers.hermes_yaml import HermesYaml
+from toolmend.parsers.inkling import Inkling
+from toolmend.parsers.internlm import Internlm
+from toolmend.parsers.jamba import Jamba
 from toolmend.parsers.json import Json
+from toolmend.parsers.k2_horizon import K2Horizon
 from toolmend.parsers.kimi_k2 import KimiK2
+from toolmend.parsers.lfm2 import Lfm2
+from toolmend.parsers.llama3_json import Llama3Json
+from toolmend.parsers.llama4_pythonic import Llama4Pythonic
+from toolmend.parsers.lm_studio import LmStudio
+from toolmend.parsers.longcat import Longcat
 from toolmend.parsers.mistral import Mistral
 from toolmend.parsers.mistral_v3 import MistralV3
 from toolmend.parsers.named_json import BareNamedJson
+from toolmend.parsers.nemotron_json import NemotronJson
+from toolmend.parsers.olmo3 import Olmo3
 from toolmend.parsers.openai import OpenAI
+from toolmend.parsers.phi4_mini_json import Phi4MiniJson
 from toolmend.parsers.plamo3 import Plamo3
 from toolmend.parsers.prose import Prose
 from toolmend.parsers.pythonic import Pythonic
 from toolmend.parsers.qwen3_coder import Qwen3Coder
+from toolmend.parsers.react import React
 from toolmend.parsers.solar_open import SolarOpen
+from toolmend.parsers.tools_tag import ToolsTag
 
 __all__ = ["DIALECTS", "get_dialect"]
 
 DIALECTS: tuple[Dialect, ...] = (
     Hermes(),
     Qwen3Coder(),
+    Apertus(),
+    CohereCommand3(),
+    CommandR(),
+    Gigachat3(),
+    Granite(),
+    Granite20bFc(),
+    HermesPythonic(),
+    HermesYaml(),
+    Inkling(),
+    Internlm(),
+    Jamba(),
+    K2Horizon(),
+    Lfm2(),
+    Llama3Json(),
+    Llama4Pythonic(),
+    LmStudio(),
+    Longcat(),
+    NemotronJson(),
+    Olmo3(),
+    Phi4MiniJson(),
+    React(),
+    ToolsTag(),
     DeepSeekV3(),
     DeepSeekV31(),
     FunctionaryV31(),

@@ -28,7 +28,8 @@ class Hermes(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """``<tool_call>`` with a bracket behind it."""
-        return (Block(_OPEN + r"\s{0,64}[{\[]", lambda opener, _: JsonBody(opener, _CLOSE, again=_OPEN), json=True),)
+        opener = _OPEN + r"\s{0,64}(?:\{|\[(?=[^A-Za-z_]))"
+        return (Block(opener, lambda opener, _: JsonBody(opener, _CLOSE, again=_OPEN), json=True),)
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the tags."""

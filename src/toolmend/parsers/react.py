@@ -1,0 +1,120 @@
+"""ReAct: ``Action:`` names a tool, ``Action Input:`` gives its arguments; models prompted the way LangChain did.
+
+The input is a JSON object, bare or fenced. A tool with a single parameter that takes text may also get it bare: the
+line, or all lines up to the next ``Observation:``. Behind an observation that the model made up nothing runs.
+Source: the prompt of "ReAct: Synergizing Reasoning and Acting in Language Models" as LangChain words it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import regex
+
+from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
+from toolmend._coerce import allows
+from toolmend._composed_body import ChosenBody, FollowedBody, TextBody
+from toolmend._dialect import Dialect, Region
+from toolmend._json import NotJSON, read_value, strict
+from toolmend._json_body import JsonBody
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import ToolCall, ToolSpec
+from toolmend.parsers._tagged_json import NEVER
+
+__all__ = ["React"]
+
+_ACTION = r"\*{0,2}(?i:action)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:\*{0,2}[ \t]{0,8}[`\"'\[]{0,2}"
+_INPUT = r"[`\"'\]]{0,2}\*{0,2}\s{1,16}\*{0,2}(?i:action[ _]?input)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:"
+_CALL = re.compile(rf"\s*+{_ACTION}(?P<name>[^\s`\"'\[\]]{{1,200}}){_INPUT}\**+\s*+(?P<input>.*)", re.DOTALL)
+_FENCED = re.compile(r"`{3,}+[ \t]*+(?i:json)?\s*+(?P<json>.*?)(?:\s*`{3,})?\s*", re.DOTALL)
+_JSON = regex.compile(r"\*{0,2}\s{0,16}(?:(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\s{0,16})?\{")
+_TEXT_END = regex.compile(
+    rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
+)
+_OBSERVED = re.compile(r"^[ \t*]*observation\**[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_NOTHING = frozenset({"", "none", "null", "n/a", '""', "no input"})
+
+
+class React(Dialect):
+    """``Action: name`` and ``Action Input: {…}``, for declared names."""
+
+    name = "react"
+    sample = 'Action: find_book\nAction Input: {"title": "Dune", "max_hits": 3}'
+
+    def blocks(self, tools: Toolbox) -> Sequence[Block]:
+        """An action that is a declared name, and the label of its input."""
+
+        def body(opener: str, lead: str) -> Body:
+            if _OBSERVED.search(lead):
+                raise NotHere
+            return ChosenBody(lambda text: _choose(text, len(opener)))
+
+        return (Block(rf"{LINE}{_ACTION}(?:{tools.names}){_INPUT}", body, "plain"),)
+
+    def parse(self, region: Region) -> list[Written]:
+        """The one call.
+
+        Raises:
+            NotACall: the input is neither an object nor the text of the only parameter.
+        """
+        call = _CALL.fullmatch(region.text)
+        if not call:
+            raise NotACall("no action", meant=False)
+        fenced = _FENCED.fullmatch(call["input"])
+        text = fenced["json"] if fenced else call["input"]
+        tool = region.tools.get(call["name"])
+        if text.startswith("{"):
+            return [_from_json(call["name"], text)]
+        if tool and not tool.properties and text.strip().lower() in _NOTHING:
+            return [Written(name=call["name"])]
+        return [_from_text(call["name"], text, tool)]
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """An action and its input a call."""
+        return "\n".join(
+            f"Action: {call.name}\nAction Input: {json.dumps(call.arguments, ensure_ascii=False)}" for call in calls
+        )
+
+
+def _choose(text: str, behind: int) -> Body | None:
+    """JSON up to its last bracket and the end of its fence, or text up to the next label."""
+    found = _JSON.match(text, behind, partial=True)
+    if not found:
+        return TextBody(_TEXT_END)
+    if found.partial:
+        return None
+    body = JsonBody(text[: found.end()], NEVER)
+    return FollowedBody(body, regex.compile(rf"\s{{0,16}}{found['marks']}")) if found["marks"] else body
+
+
+def _from_json(name: str, text: str) -> Written:
+    try:
+        value, repairs = read_value(text)
+    except NotJSON as error:
+        raise NotACall(f"the input is not readable as JSON: {error}") from error
+    if not isinstance(value, Mapping):
+        raise NotACall("the input is no object")
+    return Written(name=name, arguments=cast("Mapping[str, Any]", value), repairs=repairs)
+
+
+def _from_text(name: str, text: str, tool: ToolSpec | None) -> Written:
+    """The only parameter's value: one line, or several if a label ends them."""
+    properties = dict(tool.properties) if tool else {}
+    if not tool or len(properties) != 1:
+        raise NotACall("the input is no object, and not the only parameter's value")
+    [(key, schema)] = properties.items()
+    if not allows("string", schema, tool.parameters):
+        raise NotACall(f"the input is no object, and {key} takes no text")
+    value = text.strip()
+    if not value or ("\n" in value and not text.endswith("\n")):
+        raise NotACall("it is not clear where the input ends")
+    try:
+        unquoted = strict(value)
+    except (ValueError, RecursionError):
+        unquoted = None
+    if isinstance(unquoted, str):
+        return Written(name=name, arguments={key: unquoted}, repairs=("took the quotes off the input",))
+    return Written(name=name, arguments={key: value}, textual=True)
