@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from types import NoneType
 from typing import Any, NoReturn, cast
 
+from toolmend._arithmetic import calculate
 from toolmend._json_strings import NotJSON, StringReader, past
 
 __all__ = ["NotJSON", "Reader", "past", "read_value", "read_values", "strict"]
@@ -228,6 +229,12 @@ class Reader(StringReader):
         return True
 
     def _scalar(self) -> Any:
+        calculated = calculate(self.text, self.at)
+        if calculated:
+            value, end = calculated
+            self.mend(f"calculated {self.text[self.at : end]}")
+            self.at = end
+            return value
         number = _NUMBER.match(self.text, self.at)
         if number:
             self.at = number.end()

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[\"']{0,3}(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)[\"']{0,3}\s*+
 _APART = re.compile(r"(?P<quote>[\"'])(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)(?P=quote)\s*+,\s*+(?=[{\"'])")
 _PAIR = re.compile(r"[A-Za-z_]\w*+\s*+=")
 _GLUE = re.compile(
-    r"(?:[\s,;\[\]()+`]|\#[^\n]*+|(?:and|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
+    r"(?:[\s,;\[\]()+`|]|\#[^\n]*+|(?:and|or|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
 )
 _AFTER_CALL = re.compile(r"[\"'`]{0,3}(?:\[[^\]\n]{0,60}\])*+" + _GLUE.pattern)  # the end of its string, a subscript
 _BRACKET = re.compile(r"""[()\[\]{}]|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""")

@@ -19,7 +19,7 @@ from toolmend.parsers._bodies import call_object, json_calls
 __all__ = ["FencedJson"]
 
 _INFO = r"[A-Za-z0-9_+#.-]{0,20}"  # models name any language, and none
-_BODY = re.compile(r"[^\n]*\n(?P<body>.*?)`*\s*", re.DOTALL)
+_BODY = re.compile(r"\s*`+[^\n\[{]*\s*(?P<body>.*?)`*\s*", re.DOTALL)
 
 
 def _body(opener: str, tools: Toolbox) -> JsonBody:
@@ -36,7 +36,12 @@ class FencedJson(Dialect):
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A fence for JSON, or for nothing in particular, with a bracket behind it."""
         opener = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}\s{{1,64}}(?:\[\s{{0,16}}){{0,3}}\{{"
-        return (Block(opener, lambda opener, _: _body(opener, tools), "fence"),)
+        inline = rf"{LINE}`{{3}}(?:json[ \t]{{1,4}})?(?:\[\s{{0,16}}){{0,3}}\{{"
+
+        def body(opener: str, _: str) -> JsonBody:
+            return _body(opener, tools)
+
+        return Block(opener, body, "fence"), Block(inline, body, "plain")
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the fences."""

@@ -26,6 +26,7 @@ __all__ = ["Pythonic"]
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
 _CODE = re.compile(r"(?:^|\n)\s*(?:def|class|if|elif|else|for|while|with|try|except|async)\b[^\n]*:\s*$")
 _NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
+_LIST = r"(?:\[\s{0,16})"
 _FENCE = re.compile(r"\s*+(?:`{3,}|~{3,})[^\n]*+\n(?P<body>.*?)\s*(?:`{3,}|~{3,})?\s*", re.DOTALL)
 _INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
 
@@ -39,11 +40,11 @@ def _after(call: str, where: str) -> regex.Pattern[str]:
     """
     if where == "list":
         return regex.compile(
-            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}[,;+]\s{{0,64}}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
+            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s)\s{{0,64}}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
         )
     if where == "line":
         more = rf"[ \t]{{0,64}}(?:[,;+]\s{{0,64}})?(?:\[\s{{0,16}})?{call}"
-        return regex.compile(rf"(?P<more>{more})|`?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
+        return regex.compile(rf"(?P<more>{more})|(?:\[[^\]\n]{{0,60}}\])?`?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
     return regex.compile(rf"(?P<more>[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
 
 
@@ -56,13 +57,16 @@ class Pythonic(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A declared name with its bracket: in a fence, behind ``[``, or at the start of a line."""
-        call = rf"{_WRAPPER}[\"']?{_NAMESPACE}(?:{tools.names})[\"']?\s{{0,4}}\("
-        apart = rf"[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
+        named = rf"[\"'`]{{0,3}}{_NAMESPACE}(?:{tools.names})[\"']{{0,3}}\s{{0,4}}\("
+        call = _WRAPPER + named
+        apart = rf"\(?\s{{0,4}}[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
         fence = rf"{LINE}`{{3,8}}[ \t]{{0,8}}[A-Za-z0-9_+#.-]{{0,20}}[ \t]{{0,8}}\s{{1,64}}"
         comment = r"(?:\#[^\n]{0,200}\n\s{0,32}){0,3}"
 
-        def listed(_: str, __: str) -> CallBody:
-            return CallBody(_after(rf"[\"']?(?:{tools.names})[\"']?\s{{0,4}}\(", "list"), strict=False)
+        def listed(opener: str, lead: str) -> CallBody:
+            if opener.lstrip().startswith("`") and lead.strip() and not _INTRODUCES.search(lead):
+                raise NotHere
+            return CallBody(_after(f"(?:{named}|{apart})", "list"), strict=False)
 
         def bare(opener: str, lead: str) -> CallBody:
             # the first thing said, or what the line before announces; elsewhere only the last lines count
@@ -72,8 +76,12 @@ class Pythonic(Dialect):
             return CallBody(_after(call, "line" if first else "reply"), last=not first)
 
         return (
-            Block(rf"{fence}{comment}\[?\s{{0,16}}(?:{call}|{apart})", lambda opener, _: FenceBody(opener), "fence"),
-            Block(rf"{LINE}\[\s{{0,16}}(?:{call}|{apart})", listed, "plain"),
+            Block(
+                rf"{fence}{comment}{_WRAPPER}{_LIST}{{0,3}}(?:{named}|{apart})",
+                lambda opener, _: FenceBody(opener),
+                "fence",
+            ),
+            Block(rf"(?:{LINE}`?|(?<=:)[ \t]{{1,4}}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
             Block(rf"{LINE}`?{call}", bare, "plain"),
         )
 
