@@ -23,7 +23,7 @@ def test_the_demo_shows_every_system_and_succeeds(llama: LlamaServer) -> None:
     result = invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
     assert "16 of 16 questions answered with toolmend." in result.output
-    assert "does not support" in result.output
+    assert "fails: ResponseError" in result.output  # an Ollama whose model takes no tools
     assert "\x1b[" not in result.output  # plain when piped
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
@@ -81,8 +86,19 @@ def test_calls_that_the_server_parsed_itself(llama_hermes: LlamaServer, ask, str
     assert weather.cities == ["Paris"]
 
 
+@asynccontextmanager
+async def chat_model(base_url: str, **settings: Any) -> AsyncIterator[OpenAIChatModel]:
+    async with httpx2.AsyncClient() as http:
+        provider = OpenAIProvider(base_url=base_url, api_key="none", http_client=http)
+        yield OpenAIChatModel("tiny", provider=provider, settings=settings)
+
+
 async def test_a_native_call_is_passed_through_untouched(llama_hermes: LlamaServer) -> None:
-    model = OpenAIChatModel("tiny", provider=OpenAIProvider(base_url=llama_hermes.base_url, api_key="none"))
+    async with chat_model(llama_hermes.base_url) as model:
+        await check_native_calls(model)
+
+
+async def check_native_calls(model: OpenAIChatModel) -> None:
     bare = await Agent(model, tools=[Weather().get_weather]).run("weather in Paris")
     wrapped = await Agent(FallbackToolModel(model), tools=[Weather().get_weather]).run("weather in Paris")
     for run in (bare, wrapped):
@@ -96,12 +112,8 @@ async def test_a_native_call_is_passed_through_untouched(llama_hermes: LlamaServ
 async def test_a_reply_cut_by_its_length_calls_nothing_by_half(llama: LlamaServer, limit: int) -> None:
     reply = REPLIES["weather in Paris"]
     weather = Weather()
-    model = OpenAIChatModel(
-        "tiny",
-        provider=OpenAIProvider(base_url=llama.base_url, api_key="none"),
-        settings={"max_tokens": limit},
-    )
-    run = await Agent(FallbackToolModel(model), tools=[weather.get_weather]).run("weather in Paris")
+    async with chat_model(llama.base_url, max_tokens=limit) as model:
+        run = await Agent(FallbackToolModel(model), tools=[weather.get_weather]).run("weather in Paris")
     first = run.all_messages()[1]
     assert isinstance(first, ModelResponse)
     calls = [part for part in first.parts if isinstance(part, ToolCallPart)]
@@ -116,12 +128,12 @@ async def test_a_reply_cut_by_its_length_calls_nothing_by_half(llama: LlamaServe
 
 @pytest.mark.parametrize("limit", [4, 8, 12, 16, 100])
 def test_a_stream_cut_by_its_length_calls_nothing_by_half(llama: LlamaServer, limit: int) -> None:
-    llm = FallbackToolChatModel(
-        ChatOpenAI(model="tiny", base_url=llama.base_url, api_key="none", max_tokens=limit)
-    ).bind_tools([Weather().get_weather])
     whole = None
-    for chunk in llm.stream([HumanMessage("weather in Paris")]):
-        whole = chunk if whole is None else whole + chunk
+    with httpx2.Client() as http:
+        model = ChatOpenAI(model="tiny", base_url=llama.base_url, api_key="none", max_tokens=limit, http_client=http)
+        llm = FallbackToolChatModel(model).bind_tools([Weather().get_weather])
+        for chunk in llm.stream([HumanMessage("weather in Paris")]):
+            whole = chunk if whole is None else whole + chunk
     assert isinstance(whole, AIMessage)
     if limit == 100:
         assert [call["args"] for call in whole.tool_calls] == [{"city": "Paris"}]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import httpx2
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
@@ -97,28 +99,36 @@ def ask_langgraph(server: Server, question: str, tools: Sequence[Tool], *, wrapp
     Returns:
         The text of the last message.
     """
-    model: BaseChatModel
-    if server.ollama:
-        model = ChatOllama(model=server.model, base_url=server.ollama)
-    else:
-        model = ChatOpenAI(model=server.model, base_url=server.base_url, api_key=SecretStr(server.api_key))
-    chat: Any = FallbackToolChatModel(model) if wrapped else model
-    llm = chat.bind_tools(list(tools))
+    with ExitStack() as clients:  # LangChain leaves its HTTP clients open
+        if server.ollama:
+            transport = clients.enter_context(httpx.HTTPTransport())
+            model = ChatOllama(model=server.model, base_url=server.ollama, sync_client_kwargs={"transport": transport})
+        else:
+            http = clients.enter_context(httpx2.Client(timeout=_TIMEOUT))
+            model = ChatOpenAI(
+                model=server.model, base_url=server.base_url, api_key=SecretStr(server.api_key), http_client=http
+            )
+        app = _graph(FallbackToolChatModel(model) if wrapped else model, list(tools))
+        start: Any = {"messages": [HumanMessage(question)]}
+        if not stream:
+            return app.invoke(start)["messages"][-1].text
+        answers: dict[str, str] = {}  # the texts as they stream, by message
+        for chunk, _ in app.stream(start, stream_mode="messages"):
+            answers[chunk.id] = answers.get(chunk.id, "") + chunk.text
+        return list(answers.values())[-1]
+
+
+def _graph(model: BaseChatModel, tools: list[Tool]) -> Any:
+    chat: Any = model
+    llm = chat.bind_tools(tools)
 
     def thinker(state: MessagesState) -> dict[str, Any]:
         return {"messages": [llm.invoke(state["messages"])]}
 
     graph: Any = StateGraph(MessagesState)
     graph.add_node("thinker", thinker)
-    graph.add_node("tools", ToolNode(list(tools)))
+    graph.add_node("tools", ToolNode(tools))
     graph.add_edge(START, "thinker")
     graph.add_conditional_edges("thinker", tools_condition)
     graph.add_edge("tools", "thinker")
-    app = graph.compile()
-    start: Any = {"messages": [HumanMessage(question)]}
-    if not stream:
-        return app.invoke(start)["messages"][-1].text
-    answers: dict[str, str] = {}  # the texts as they stream, by message
-    for chunk, _ in app.stream(start, stream_mode="messages"):
-        answers[chunk.id] = answers.get(chunk.id, "") + chunk.text
-    return list(answers.values())[-1]
+    return graph.compile()
