@@ -1,7 +1,14 @@
-"""What may open in a reply, searched for as one expression, and the region that did open."""
+"""What may open in a reply, searched for as one expression, and the region that did open.
+
+To try some sixty expressions at each character of plain prose is what would cost most. `Search` therefore finds out,
+by trying them, with which characters the expressions can begin at all, and has the standard library's `re` skip to
+those places. An opener may look back: to refuse a place, to begin a line, or to demand one character.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,8 +33,8 @@ class Undecided(Exception):
 class Openers:
     """All openers as one expression, and the blocks by group name."""
 
-    outside: regex.Pattern[str]
-    marked: str
+    outside: Search
+    marked: tuple[str, ...]
     blocks: tuple[tuple[Dialect, Block], ...]
     fences: tuple[tuple[Dialect, Block, regex.Pattern[str]], ...]
 
@@ -45,12 +52,95 @@ class Openers:
                 return dialect, block, found.group()
         return None
 
-    def inside(self, closer: str) -> regex.Pattern[str]:
+    def inside(self, closer: str) -> Search:
         """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
-        return _compiled(f"(?P<closer>{closer})|{self.marked}")
+        return _search((f"(?P<closer>{closer})", *self.marked))
 
 
-_compiled = lru_cache(maxsize=256)(regex.compile)
+_ANY = "\U0010ffff"
+"""Stands for any character outside of ASCII."""
+_REACH = 3  # how many characters of a beginning are found out
+_BEFORE = (" ", "x", ">", ")")
+"""What may stand before an expression that does not have to begin a line."""
+_LINE_STARTS = ("", "\n")
+_ASCII = tuple(map(chr, range(128)))
+_FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
+_OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
+"""One of each kind of character outside of ASCII."""
+_NOTHING = re.compile("(?!)")
+
+
+@lru_cache(maxsize=2048)
+def _beginnings(expression: str, before: tuple[str, ...]) -> frozenset[str]:
+    """The first characters, up to three, of all that an expression can match behind one of some texts."""
+    compiled = regex.compile(expression)
+    characters = (*_ASCII, *sorted({c for c in expression if not c.isascii()}), *_FOLDED, *_OTHERS)
+    reach = _REACH if before is _BEFORE else 1
+    if before is _BEFORE:
+        before = (*before, *{c for demanded in re.findall(r"\(\?<=([^)]*)\)", expression) for c in demanded})
+    if "(?<" not in expression and "\\b" not in expression:  # it does not look back
+        before = before[:1] if reach == _REACH else ()
+    found: set[str] = set()
+    pending = [""]
+    while pending:
+        begin = pending.pop()
+        going_on = [c for c in characters if any(compiled.match(b + begin + c, len(b), partial=True) for b in before)]
+        if begin and (len(going_on) > len(_ASCII) // 2 or any(c in _OTHERS for c in going_on)):
+            found.add(begin)  # nearly anything may follow
+        else:
+            for c in going_on:
+                (found.add if len(begin) + 1 == reach or c in _OTHERS else pending.append)(begin + c)
+    return frozenset(b[:-1] + _ANY if b[-1] in _OTHERS else b for b in found)
+
+
+def _tree(begins: Iterable[str], end: str = "(?=") -> str:
+    """An expression for one of some beginnings, or what the end of the text leaves of it; takes one character."""
+    following: dict[str, list[str]] = {}
+    for begin in sorted(begins):
+        following.setdefault(begin[0], []).append(begin[1:])
+    return "|".join(
+        re.escape(first) + ("" if "" in rests else rf"{end}\Z|{_tree(rests, '(?:')})")
+        for first, rests in following.items()
+    )
+
+
+class Search:
+    """Several expressions as one, searched for with partial matches.
+
+    Args:
+        expressions: what to search for, in order of precedence.
+    """
+
+    def __init__(self, expressions: Iterable[str]) -> None:
+        expressions = tuple(expressions)
+        self._whole = regex.compile("|".join(expressions))
+        anywhere = {begin for expression in expressions for begin in _beginnings(expression, _BEFORE)}
+        line = {begin[0] for expression in expressions for begin in _beginnings(expression, _LINE_STARTS)}
+        lines = "[" + "".join(map(re.escape, sorted(line))) + "]" if _ANY not in line else r"[\s\S]"
+        self._line = re.compile(lines) if line else _NOTHING
+        self._skips = _ANY not in {begin[0] for begin in anywhere} and not any(b.startswith("\n") for b in anywhere)
+        self._places = re.compile("|".join([_tree(anywhere), rf"\n(?={lines})"] if anywhere else [rf"\n(?={lines})"]))
+
+    def search(self, text: str, at: int) -> regex.Match[str] | None:
+        """The first match from a place on; if there is none, what could still become one at the end of the text."""
+        if not self._skips:
+            return self._whole.search(text, at, partial=True)
+        half: regex.Match[str] | None = None
+        for place in self._candidates(text, at):
+            found = self._whole.match(text, place, partial=True)
+            if found and not found.partial:
+                return found
+            half = half or found
+        return half
+
+    def _candidates(self, text: str, at: int) -> Iterator[int]:
+        if (not at or text[at - 1] == "\n") and self._line.match(text, at):
+            yield at
+        for place in self._places.finditer(text, at):
+            yield place.start() + (place.group() == "\n")
+
+
+_search = lru_cache(maxsize=256)(Search)
 
 
 @lru_cache(maxsize=256)
@@ -58,10 +148,10 @@ def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
     blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
     fences = tuple((d, block, regex.compile(block.opener)) for d, block in blocks if block.kind == "fence")
     groups = [(f"(?P<b{n}>{block.opener})", block.kind) for n, (_, block) in enumerate(blocks)]
-    marked = "|".join(group for group, kind in groups if kind == "marked")
+    marked = tuple(group for group, kind in groups if kind == "marked")
     others = (f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})")
-    outside = "|".join((*(group for group, kind in groups if kind != "fence"), *others))
-    return Openers(regex.compile(outside), marked or "(?!)", blocks, fences)
+    outside = Search((*(group for group, kind in groups if kind != "fence"), *others))
+    return Openers(outside, marked, blocks, fences)
 
 
 class OpenBlock:

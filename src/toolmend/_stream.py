@@ -157,8 +157,8 @@ class StreamParser:
                 self._release(len(self._text))
                 self._trim()
                 return ""
-            pattern = openers.inside(self._ledger.quotation.closer) if self._ledger.quotation else openers.outside
-            found = pattern.search(self._text, self._at, partial=True)
+            search = openers.inside(self._ledger.quotation.closer) if self._ledger.quotation else openers.outside
+            found = search.search(self._text, self._at)
             if found is None or found.partial:
                 self._release(found.start() if found else len(self._text))
                 self._trim()
