@@ -233,6 +233,8 @@ class StreamParser:
         if closer:  # the beginning of a message ends the one before it and is looked at again
             self._ledger.tell(quotation.delta(closer, tag=True))
         self._at += len(closer)
+        if quotation.kind == "reasoning":  # behind it, a line begins
+            self._text, self._at = "\n" + self._text[self._at :], 1
 
     def _refute(self, block: Block, opener: str, text: int) -> None:
         """What opened is no call: a fence is code then, anything else goes on as text."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from functools import lru_cache
 
 import regex
 
@@ -21,14 +21,13 @@ from toolmend._dialect import Dialect, Region
 from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
-from toolmend._types import ToolCall, ToolSpec
+from toolmend._types import Schema, ToolCall, ToolSpec
 from toolmend.parsers._tagged_json import NEVER
 
 __all__ = ["React"]
 
 _ACTION = r"\*{0,2}(?i:action)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:\*{0,2}[ \t]{0,8}[`\"'\[]{0,2}"
 _INPUT = r"[`\"'\]]{0,2}\*{0,2}\s{1,16}\*{0,2}(?i:action[ _]?input)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:"
-_CALL = re.compile(rf"\s*+{_ACTION}(?P<name>[^\s`\"'\[\]]{{1,200}}){_INPUT}\**+\s*+(?P<input>.*)", re.DOTALL)
 _FENCED = re.compile(r"`{3,}+[ \t]*+(?i:json)?\s*+(?P<json>.*?)(?:\s*`{3,})?\s*", re.DOTALL)
 _JSON = regex.compile(r"\*{0,2}\s{0,16}(?:(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\s{0,16})?\{")
 _TEXT_END = regex.compile(
@@ -36,6 +35,11 @@ _TEXT_END = regex.compile(
 )
 _OBSERVED = re.compile(r"^[ \t*]*observation\**[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _NOTHING = frozenset({"", "none", "null", "n/a", '""', "no input"})
+
+
+@lru_cache(maxsize=64)
+def _call(names: str) -> re.Pattern[str]:
+    return re.compile(rf"\s*+{_ACTION}(?P<name>{names}){_INPUT}\**+\s*+(?P<input>.*)", re.DOTALL)
 
 
 class React(Dialect):
@@ -60,9 +64,8 @@ class React(Dialect):
         Raises:
             NotACall: the input is neither an object nor the text of the only parameter.
         """
-        call = _CALL.fullmatch(region.text)
-        if not call:
-            raise NotACall("no action", meant=False)
+        call = _call(region.tools.names).fullmatch(region.text)
+        assert call, "the opener says so"
         fenced = _FENCED.fullmatch(call["input"])
         text = fenced["json"] if fenced else call["input"]
         tool = region.tools.get(call["name"])
@@ -95,19 +98,16 @@ def _from_json(name: str, text: str) -> Written:
         value, repairs = read_value(text)
     except NotJSON as error:
         raise NotACall(f"the input is not readable as JSON: {error}") from error
-    if not isinstance(value, Mapping):
-        raise NotACall("the input is no object")
-    return Written(name=name, arguments=cast("Mapping[str, Any]", value), repairs=repairs)
+    return Written(name=name, arguments=value, repairs=repairs)
 
 
 def _from_text(name: str, text: str, tool: ToolSpec | None) -> Written:
     """The only parameter's value: one line, or several if a label ends them."""
-    properties = dict(tool.properties) if tool else {}
-    if not tool or len(properties) != 1:
-        raise NotACall("the input is no object, and not the only parameter's value")
-    [(key, schema)] = properties.items()
-    if not allows("string", schema, tool.parameters):
-        raise NotACall(f"the input is no object, and {key} takes no text")
+    properties: Schema = tool.properties if tool else {}
+    root: Schema = tool.parameters if tool else {}
+    textual = [key for key, schema in properties.items() if allows("string", schema, root)]
+    if len(textual) != 1 or len(properties) != 1:
+        raise NotACall("the input is no object, and not the text of the only parameter")
     value = text.strip()
     if not value or ("\n" in value and not text.endswith("\n")):
         raise NotACall("it is not clear where the input ends")
@@ -116,5 +116,5 @@ def _from_text(name: str, text: str, tool: ToolSpec | None) -> Written:
     except (ValueError, RecursionError):
         unquoted = None
     if isinstance(unquoted, str):
-        return Written(name=name, arguments={key: unquoted}, repairs=("took the quotes off the input",))
-    return Written(name=name, arguments={key: value}, textual=True)
+        return Written(name=name, arguments={textual[0]: unquoted}, repairs=("took the quotes off the input",))
+    return Written(name=name, arguments={textual[0]: value}, textual=True)
