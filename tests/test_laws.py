@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 import toolmend
 from toolmend import DIALECTS, Event, ReasoningDelta, RenderError, Reply, TextDelta, ToolCall, ToolCallParsed
+from toolmend._dialect import Region
+from toolmend._toolbox import NotACall, Toolbox
 
 TOOLS = [
     toolmend.ToolSpec(
@@ -174,6 +177,27 @@ def test_the_sample_is_read_by_its_own_dialect_alone(dialect: toolmend.Dialect) 
     events = read([dialect.sample])
     assert [event.dialect for event in events if isinstance(event, ToolCallParsed)] == [dialect.name]
     assert toolmend.parse(dialect.sample, TOOLS).calls[0].arguments["title"] == "Dune"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_what_a_dialect_cannot_write_it_refuses(dialect: toolmend.Dialect) -> None:
+    """Text that is full of markers, and a name with a bracket."""
+    for name, title in (("ping", "".join(dialect.sample for dialect in DIALECTS)), ("pi(ng", "Dune")):
+        call = ToolCall(name=name, arguments={"title": title})
+        try:
+            text = dialect.render_calls([call])
+        except RenderError:
+            continue
+        tool = toolmend.ToolSpec(name=name, parameters={"type": "object", "properties": {"title": {"type": "string"}}})
+        assert [(c.name, c.arguments) for c in toolmend.parse(text, [tool]).calls] == [(name, call.arguments)]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_a_dialect_makes_no_more_than_an_objection_to_any_region(dialect: toolmend.Dialect) -> None:
+    for sample in ("", "x", *(other.sample for other in DIALECTS)):
+        for text in (sample, sample[: len(sample) // 2]):
+            with contextlib.suppress(NotACall):
+                dialect.parse(Region(text, "", Toolbox(TOOLS)))
 
 
 def steps(text: str, size: int) -> int:

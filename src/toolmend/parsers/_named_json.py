@@ -91,6 +91,11 @@ class ValueBody(JsonBody):
             return None, position
         return end, position
 
+    def _take(self, token: str) -> bool:
+        if not self._previous and token not in "{[(":  # a fence for something else
+            raise NotHere
+        return super()._take(token)
+
     def _read_tail(self, text: str, position: int, value_end: int) -> tuple[int | None, int]:
         found = self._first.match(text, position, partial=True)
         if found is None:
@@ -231,7 +236,7 @@ class NamedJson(Dialect):
 
     def render_call(self, call: ToolCall, number: int) -> str:
         """One call, the `number`-th of its reply."""
-        raise NotImplementedError
+        return f"{call.name}{self.render_arguments(call)}"
 
     @staticmethod
     def render_arguments(call: ToolCall) -> str:

@@ -7,7 +7,6 @@ object on its line but another call.
 from __future__ import annotations
 
 from toolmend._blocks import LINE
-from toolmend._types import ToolCall
 from toolmend.parsers._named_json import ALONE, Form, NamedJson
 
 __all__ = ["BareNamedJson"]
@@ -20,7 +19,3 @@ class BareNamedJson(NamedJson):
     sample = 'find_book{"title": "Dune", "max_hits": 3}'
     forms = (Form(LINE, r"[ \t]{0,2}", ALONE, declared=True, kind="plain"),)
     around = ("", "\n", "")
-
-    def render_call(self, call: ToolCall, number: int) -> str:
-        """One line."""
-        return f"{call.name}{self.render_arguments(call)}"
