@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -107,7 +108,7 @@ def test_lossless_total_and_the_same_in_every_chunking(text: str, truncated: boo
 @given(st.text(max_size=60), st.lists(st.integers(1, 60), max_size=4))
 def test_any_text_in_any_pieces(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(edges)]
     assert read(pieces) == read([text])
 
 
