@@ -181,6 +181,12 @@ def test_the_sample_is_read_by_its_own_dialect_alone(dialect: toolmend.Dialect) 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_a_dialect_works_without_the_others(dialect: toolmend.Dialect) -> None:
+    reply = toolmend.parse(f"<think>Hm.</think>\n{dialect.sample}", TOOLS, dialects=[dialect])
+    assert (reply.reasoning, reply.dialect) == ("Hm.", dialect.name)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_what_a_dialect_cannot_write_it_refuses(dialect: toolmend.Dialect) -> None:
     """Text that is full of markers, and a name with a bracket."""
     for name, title in (("ping", "".join(dialect.sample for dialect in DIALECTS)), ("pi(ng", "Dune")):

@@ -67,7 +67,6 @@ _ASCII = tuple(map(chr, range(128)))
 _FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
 _OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
 """One of each kind of character outside of ASCII."""
-_NOTHING = re.compile("(?!)")
 
 
 @lru_cache(maxsize=2048)
@@ -116,8 +115,9 @@ class Search:
         self._whole = regex.compile("|".join(expressions))
         anywhere = {begin for expression in expressions for begin in _beginnings(expression, _BEFORE)}
         line = {begin[0] for expression in expressions for begin in _beginnings(expression, _LINE_STARTS)}
-        lines = "[" + "".join(map(re.escape, sorted(line))) + "]" if _ANY not in line else r"[\s\S]"
-        self._line = re.compile(lines) if line else _NOTHING
+        some = f"[{''.join(map(re.escape, sorted(line)))}]" if line else "(?!)"
+        lines = r"[\s\S]" if _ANY in line else some
+        self._line = re.compile(lines)
         self._skips = _ANY not in {begin[0] for begin in anywhere} and not any(b.startswith("\n") for b in anywhere)
         self._places = re.compile("|".join([_tree(anywhere), rf"\n(?={lines})"] if anywhere else [rf"\n(?={lines})"]))
 
