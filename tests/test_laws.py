@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import sys
+import time
 from itertools import pairwise
 
 import pytest
@@ -260,3 +261,18 @@ ADVERSARIAL = [
 def test_work_grows_no_faster_than_the_input(unit: str, size: int) -> None:
     small, large = (steps(unit * (length // len(unit)), size) for length in (4000, 16000))
     assert math.log(large / small, 4) < 1.25
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_no_regular_expression_turns_quadratic_on_a_long_value(dialect: toolmend.Dialect) -> None:
+    """What matches inside of one expression is no step of ours, so the time counts: two seconds for what takes hundredths."""
+    for unit in (" ", "\n", "`", "\\", '"', "'", "<", "(", "</parameter>", " = "):
+        call = ToolCall(name="find_book", arguments={"title": unit * (16000 // len(unit))})
+        try:
+            text = dialect.render_calls([call])
+        except RenderError:
+            continue
+        start = time.process_time()
+        found = toolmend.parse(text, TOOLS).calls
+        assert time.process_time() - start < 2, unit
+        assert [typed(one.arguments) for one in found] == [typed(call.arguments)], unit

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import regex
 
-__all__ = ["FenceBody"]
+__all__ = ["FenceBody", "unfenced"]
+
+_OPENING = re.compile(r"\s*+(?P<mark>`|~)(?P=mark){2,}+[^\n`\[{]*+\s*+")
+
+
+def unfenced(text: str) -> str | None:
+    """What is in a code fence, whether it is closed or not; `None` if the text is no fence."""
+    opening = _OPENING.match(text)
+    return text[opening.end() :].rstrip().rstrip(opening["mark"]).rstrip() if opening else None
 
 
 class FenceBody:

@@ -7,7 +7,6 @@ Source: the chat template of CohereLabs/c4ai-command-r-plus.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 import regex
@@ -15,15 +14,15 @@ import regex
 from toolmend._blocks import LINE, Block, NotHere
 from toolmend._composed_body import ChosenBody
 from toolmend._dialect import Dialect, Region
+from toolmend._fence_body import unfenced
 from toolmend._json_body import CallHead, JsonBody
-from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._toolbox import Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
 
 __all__ = ["CommandR"]
 
 _FENCE = regex.compile(r"\s{0,32}Action[ \t]{0,4}:\s{0,16}(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\s{0,64}[{\[]")
-_INSIDE = re.compile(r"[^`]*+`++[ \t]*+(?i:json)?\s*+(?P<json>[{\[].*?)`*\s*", re.DOTALL)
 
 
 class CommandR(Dialect):
@@ -45,15 +44,8 @@ class CommandR(Dialect):
         return (Block(rf"{LINE}Action[ \t]{{0,4}}:\s{{0,16}}(?=`{{3}})", lambda _, __: ChosenBody(body), "plain"),)
 
     def parse(self, region: Region) -> list[Written]:
-        """The objects in the fence.
-
-        Raises:
-            NotACall: there are none.
-        """
-        inside = _INSIDE.fullmatch(region.text)
-        if not inside:
-            raise NotACall("no JSON in the fence", meant=False)
-        return json_calls(inside["json"])
+        """The objects in the fence."""
+        return json_calls(unfenced(region.text[region.text.index("`") :]) or "")
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """One list of all calls."""

@@ -6,20 +6,19 @@ a declared one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from toolmend._blocks import LINE, Block
 from toolmend._dialect import Dialect, Region
+from toolmend._fence_body import unfenced
 from toolmend._json_body import CallHead, JsonBody
-from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._toolbox import Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import call_object, json_calls
 
 __all__ = ["FencedJson"]
 
 _INFO = r"[A-Za-z0-9_+#.-]{0,20}"  # models name any language, and none
-_BODY = re.compile(r"\s*`+[^\n\[{]*\s*(?P<body>.*?)`*\s*", re.DOTALL)
 
 
 def _body(opener: str, tools: Toolbox) -> JsonBody:
@@ -45,10 +44,7 @@ class FencedJson(Dialect):
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the fences."""
-        inside = _BODY.fullmatch(region.text)
-        if not inside:
-            raise NotACall("no fence")
-        return json_calls(inside["body"])
+        return json_calls(unfenced(region.text) or "")
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A fence a call."""

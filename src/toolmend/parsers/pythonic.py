@@ -16,7 +16,7 @@ import regex
 from toolmend._blocks import LEFTOVER, LINE, Block, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
-from toolmend._fence_body import FenceBody
+from toolmend._fence_body import FenceBody, unfenced
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._pythonic import read_calls, render_call
@@ -27,7 +27,6 @@ _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,6
 _CODE = re.compile(r"(?:^|\n)\s*(?:def|class|if|elif|else|for|while|with|try|except|async)\b[^\n]*:\s*$")
 _NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
 _LIST = r"(?:\[\s{0,16})"
-_FENCE = re.compile(r"\s*+(?:`{3,}|~{3,})[^\n]*+\n(?P<body>.*?)\s*(?:`{3,}|~{3,})?\s*", re.DOTALL)
 _INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
 
 
@@ -87,8 +86,8 @@ class Pythonic(Dialect):
 
     def parse(self, region: Region) -> list[Written | NotACall]:
         """The calls."""
-        fenced = _FENCE.fullmatch(region.text)
-        return read_calls(fenced["body"] if fenced else region.text, region.tools)
+        inside = unfenced(region.text)
+        return read_calls(region.text if inside is None else inside, region.tools)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A list of all calls.

@@ -18,6 +18,7 @@ from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
 from toolmend._coerce import allows
 from toolmend._composed_body import ChosenBody, FollowedBody, TextBody
 from toolmend._dialect import Dialect, Region
+from toolmend._fence_body import unfenced
 from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
@@ -28,7 +29,6 @@ __all__ = ["React"]
 
 _ACTION = r"\*{0,2}(?i:action)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:\*{0,2}[ \t]{0,8}[`\"'\[]{0,2}"
 _INPUT = r"[`\"'\]]{0,2}\*{0,2}\s{1,16}\*{0,2}(?i:action[ _]?input)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:"
-_FENCED = re.compile(r"`{3,}+[ \t]*+(?i:json)?\s*+(?P<json>.*?)(?:\s*`{3,})?\s*", re.DOTALL)
 _JSON = regex.compile(r"\*{0,2}\s{0,16}(?:(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\s{0,16})?\{")
 _TEXT_END = regex.compile(
     rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
@@ -66,8 +66,8 @@ class React(Dialect):
         """
         call = _call(region.tools.names).fullmatch(region.text)
         assert call, "the opener says so"
-        fenced = _FENCED.fullmatch(call["input"])
-        text = fenced["json"] if fenced else call["input"]
+        inside = unfenced(call["input"])
+        text = call["input"] if inside is None else inside
         tool = region.tools.get(call["name"])
         if text.startswith("{"):
             return [_from_json(call["name"], text)]
