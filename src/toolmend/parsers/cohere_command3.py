@@ -36,10 +36,11 @@ class CohereCommand3(TaggedJson):
         """The calls of the list, or the objects that its brackets hold."""
         try:
             return json_calls(text)
-        except NotACall:
-            if not (text.startswith("[") and text.endswith("]")):
-                raise
-            return json_calls(text[1:-1])
+        except NotACall as error:
+            try:
+                return json_calls(text.removeprefix("[").removesuffix("]"))
+            except NotACall:
+                raise error from None
 
     def fields(self, call: ToolCall, number: int) -> dict[str, Any]:
         """The calls are numbered."""

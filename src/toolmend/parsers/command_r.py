@@ -16,7 +16,7 @@ from toolmend._composed_body import ChosenBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import unfenced
 from toolmend._json_body import CallHead, JsonBody
-from toolmend._toolbox import Toolbox, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
 
@@ -44,8 +44,15 @@ class CommandR(Dialect):
         return (Block(rf"{LINE}Action[ \t]{{0,4}}:\s{{0,16}}(?=`{{3}})", lambda _, __: ChosenBody(body), "plain"),)
 
     def parse(self, region: Region) -> list[Written]:
-        """The objects in the fence."""
-        return json_calls(unfenced(region.text[region.text.index("`") :]) or "")
+        """The objects in the fence.
+
+        Raises:
+            NotACall: there are none.
+        """
+        inside = unfenced(region.text[region.text.index("`") :])
+        if not inside:
+            raise NotACall("a fence that never got its text", meant=False)
+        return json_calls(inside)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """One list of all calls."""

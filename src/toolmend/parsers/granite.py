@@ -15,7 +15,7 @@ class Granite(TaggedJson):
     """``<|tool_call|>[{"name": …, "arguments": {…}}]``."""
 
     name = "granite"
-    models = ("*granite-3*", "*granite3*")
+    models = ("*granite-3.0*", "*granite3-*")
     sample = '<|tool_call|>[{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}]'
     opener = r"<\|tool_call\|>"
     closers = ("<|/tool_call|>", "</tool_call>")

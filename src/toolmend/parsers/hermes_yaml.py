@@ -36,7 +36,6 @@ class HermesYaml(Dialect):
     """``name: …`` and ``arguments:`` with an indented mapping, in ``<tool_call>`` tags."""
 
     name = "hermes_yaml"
-    models = ("*granite-4*",)
     sample = '<tool_call>\nname: find_book\narguments:\n  title: "Dune"\n  max_hits: 3\n</tool_call>'
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:

@@ -19,7 +19,6 @@ class Llama3Json(TaggedJson):
     """``<|python_tag|>{"name": …, "parameters": {…}}; {…}``."""
 
     name = "llama3_json"
-    models = ("*llama-3*", "*llama3*")
     sample = '<|python_tag|>{"name": "find_book", "parameters": {"title": "Dune", "max_hits": 3}}'
     opener = r"<\|python_tag\|>"
     head = "<|python_tag|>"

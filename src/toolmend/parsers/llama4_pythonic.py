@@ -15,7 +15,6 @@ class Llama4Pythonic(TaggedCalls):
     """``<|python_start|>[f(a=1), g()]<|python_end|>``."""
 
     name = "llama4_pythonic"
-    models = ("*llama-4*", "*llama4*")
     sample = "<|python_start|>[find_book(title='Dune', max_hits=3)]<|python_end|>"
     opener = r"<\|python_start\|>"
     closers = ("<|python_end|>",)
