@@ -186,7 +186,8 @@ class Reader:
     @property
     def held(self) -> str:
         """What was fed but not yet shown: an adapter shows it when a stream is given up half way."""
-        return "".join(self._space) + self._parser.held
+        held = "".join(self._space) + self._parser.held
+        return held.lstrip() if self._after_call else held
 
     @property
     def reply(self) -> Reply:

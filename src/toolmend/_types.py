@@ -155,7 +155,7 @@ def _schema_problem(parameters: object) -> str | None:
     declared: Any = schema.get("type", "object")
     kinds = cast("list[object]", declared) if isinstance(declared, list) else [declared]
     if "object" not in kinds:
-        return f"its schema has type {_short(declared)}"
+        return f"its schema has type {_short(kinds if len(kinds) > 1 else kinds[0])}"
     properties: object = schema.get("properties") or {}
     if not isinstance(properties, Mapping):
         return "`properties` is not an object"
