@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 
 import pytest
+import regex
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 import toolmend
 from tests.damage import DAMAGES, Draw, check_laws, damaged, read
-from tests.test_laws import some_calls
+from tests.test_laws import TOOLS, some_calls, texts
 from toolmend import DIALECTS, RenderError, Reply, ToolCall
+from toolmend._openers import Search, openers_of
+from toolmend._quotation import Quotation
+from toolmend._toolbox import Toolbox
 
 edges = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(text=damaged(), edges=edges)
 def test_the_laws_hold_for_damaged_calls(text: str, edges: list[int]) -> None:
     check_laws(text, edges)
@@ -53,3 +57,29 @@ def before_and_after(draw: Draw, kind: str) -> tuple[str, str]:
 def test_every_kind_of_damage_changes_some_reply(kind: str) -> None:
     """A kind that changes nothing would test nothing; `find` raises if there is no such reply."""
     find(before_and_after(kind), lambda pair: pair[0] != pair[1])
+
+
+OPENERS = openers_of(DIALECTS, Toolbox(TOOLS))
+QUOTATIONS = ["<think>", "[THINK]", "<|channel|>analysis<|message|>", "analysis", "```\n", "  ~~~~json\n"]
+SEARCHES = [OPENERS.outside, *(OPENERS.inside(Quotation.opened_by(opener).closer) for opener in QUOTATIONS)]
+
+
+def spot(found: regex.Match[str] | None) -> object:
+    return found and found.group() and (found.span(), found.partial, found.lastgroup)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=texts | damaged(), search=st.sampled_from(SEARCHES), at=st.integers(0, 30))
+def test_what_is_skipped_would_not_have_opened_anything(text: str, search: Search, at: int) -> None:
+    at = min(at, len(text))
+    plain = search._whole.search(text, at, partial=True)
+    assert (spot(search.search(text, at)) or None) == (spot(plain) or None)
+
+
+@pytest.mark.parametrize(
+    "expression", [r"\w{2}!", r"\n!", r"[^a]b", "(?!)", "(?<![^\\n])a", "(?<=:)a", "(?<!:)a", r"\ba"]
+)
+@given(text=st.text("ab:!\n \u00e9", max_size=8))
+def test_any_expression_can_be_searched_for(expression: str, text: str) -> None:
+    search = Search([expression])
+    assert (spot(search.search(text, 0)) or None) == (spot(search._whole.search(text, 0, partial=True)) or None)

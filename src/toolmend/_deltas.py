@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
+from io import StringIO
 from typing import Any
 
 from toolmend._coerce import allows, fit
-from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS
+from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Toolbox
 from toolmend._types import ToolSpec
 
@@ -30,6 +31,7 @@ _ESCAPE = re.compile(
 )
 _ESCAPE_WIDTH = 12  # of a pair of surrogates, the longest
 _SCALAR_LIMIT = 400  # a longer number is none; it is matched anew with each piece
+_OWN = frozenset({*NAME_KEYS, *ARGUMENT_KEYS, *WRAPPER_KEYS})
 _NOT_TEXT = ("integer", "number", "boolean", "null", "array", "object")
 
 _Steps = Generator[None, None, Any]
@@ -50,18 +52,20 @@ class JsonDeltas:
 
     Args:
         tools: the tools that may be called.
-
-    Attributes:
-        sent: for each call of the region that has a declared name: the name and the JSON sent so far.
     """
 
     def __init__(self, tools: Toolbox) -> None:
-        self.sent: list[tuple[str, str]] = []
+        self._sent: list[tuple[str, StringIO]] = []
         self._tools = tools
         self._text = ""
         self._at = 0
         self._out: list[tuple[int, str, str]] = []
         self._steps: _Steps | None = self._values()
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """For each call of the region so far: the name and the JSON sent."""
+        return [(name, sent.getvalue()) for name, sent in self._sent]
 
     def feed(self, text: str) -> list[tuple[int, str, str]]:
         """Take the next piece of the body; return what became certain: number of the call, its name, JSON text."""
@@ -76,9 +80,9 @@ class JsonDeltas:
         return out
 
     def _emit(self, piece: str) -> None:
-        name, sent = self.sent[-1]
-        self.sent[-1] = (name, sent + piece)
-        self._out.append((len(self.sent) - 1, name, piece))
+        name, sent = self._sent[-1]
+        sent.write(piece)
+        self._out.append((len(self._sent) - 1, name, piece))
 
     def _char(self) -> _Steps:
         """The next character that is no white space; it is not taken."""
@@ -106,7 +110,9 @@ class JsonDeltas:
                 return
 
     def _call(self) -> _Steps:
+        """One object. Without a declared name it is no call, and those behind it could not be counted."""
         self._at += 1
+        before = len(self._sent)
         name: str | None = None
         while (yield from self._char()) != "}":
             key = yield from self._string()
@@ -116,22 +122,37 @@ class JsonDeltas:
                 name = yield from self._string()
             elif key == "function" and char == "{":
                 yield from self._call()
+            elif len(self._sent) > before and (key in ARGUMENT_KEYS or key in NAME_KEYS):
+                raise _Stop
             elif key in ARGUMENT_KEYS and char == "{" and name and (tool := self._tools.get(name)):
-                self.sent.append((tool.name, ""))
+                self._sent.append((tool.name, StringIO()))
+                yield from self._arguments(tool)
+            elif name is None and char == "{" and key not in _OWN and (tool := self._tools.get(key)):
+                name = key  # keyed by the name; any other key behind it makes it no call
+                self._sent.append((tool.name, StringIO()))
                 yield from self._arguments(tool)
             else:
                 yield from self._raw()
             if (yield from self._char()) == ",":
                 self._at += 1
         self._at += 1
+        if len(self._sent) == before:
+            tool = self._tools.get(name) if name else None
+            if tool is None:
+                raise _Stop
+            self._sent.append((tool.name, StringIO()))
 
     def _arguments(self, tool: ToolSpec) -> _Steps:
         self._at += 1
         end = "{"  # what is owed before the next key or the end: it is only certain once that is there
+        keys: set[str] = set()
         while (yield from self._char()) != "}":
             key = yield from self._string()
             yield from self._expect(":")
             yield from self._char()
+            if key in keys:
+                raise _Stop
+            keys.add(key)
             self._emit(f"{end}{canonical(key)}: ")
             end = yield from self._value(key, tool)
             end += ", "

@@ -36,17 +36,19 @@ class Ledger:
         self._stream_arguments = stream_arguments
         self._events: list[Event] = []
         self._count = 0  # how many calls were told or begun
-        self._made: set[str] = set()  # what they were
+        self._made: dict[str, None] = {}  # what they were, in order
         self._answered = False  # calls without a marker were told
         self._since = 0  # how much text was told since the last call
         self._stray = False  # whether any of it was more than white space
+        self._before = (0, 0, 0, False)  # all that when the quotation's first call was told
 
     def tell(self, event: Event) -> None:
         """Put an event down."""
         quotation = self.quotation
+        if quotation and quotation.suspense is None and isinstance(event, (ToolCallDelta, ToolCallParsed)):
+            quotation.suspense = []
+            self._before = (self._count, len(self._made), self._since, self._stray)
         if isinstance(event, ToolCallParsed):
-            if quotation and quotation.suspense is None:
-                quotation.suspense = []
             self.after_call = True
             self._since = 0
             self._stray = False
@@ -57,6 +59,16 @@ class Ledger:
                 self.after_call = False
         target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
         target.append(event)
+
+    def end_quotation(self) -> None:
+        """The quotation was one: its calls were never made."""
+        quotation, self.quotation = self.quotation, None
+        if quotation and quotation.suspense is not None:
+            self._count, made, self._since, self._stray = self._before
+            while len(self._made) > made:
+                self._made.popitem()
+        for event in quotation.settle(quoted=True) if quotation else ():
+            self.tell(event)
 
     def settle(self, *, quoted: bool) -> None:
         """The reply is over: decide what is still in suspense."""
@@ -85,11 +97,11 @@ class Ledger:
         for n, name, piece in pieces:
             self.tell(ToolCallDelta(self._count + n, name, piece))
 
-    def objection(self, calls: list[ToolCall], opened: OpenBlock) -> NotACall | None:
+    def objection(self, calls: list[ToolCall], refused: list[NotACall], opened: OpenBlock) -> NotACall | None:
         """Why calls may not be told in spite of being readable."""
         if calls and self._stray and all(_same(call) in self._made for call in calls):
             return NotACall("repeats an earlier call")
-        for call, (name, shown) in zip(calls, opened.sent, strict=False):
+        for call, (name, shown) in zip(calls, opened.sent, strict=False) if not refused else ():
             if call.name != name or not canonical(call.arguments).startswith(shown):
                 return NotACall("its arguments changed after they were shown")
         return None
@@ -102,11 +114,15 @@ class Ledger:
         if refused or not calls:
             self.tell(ToolCallFailed(name, raw, reasons) if meant or calls else TextDelta(raw, raw))
         if calls:
-            self._complete(calls, opened.sent)
+            sent = opened.sent
+            if refused:  # what was shown has failed with the rest of the region; all of it comes again
+                self._count += len(sent)
+                sent = []
+            self._complete(calls, sent)
             self.tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
             self._answered = self._answered or opened.block.kind != "marked"
-            self._made.update(map(_same, calls))
-        self._count += max(len(calls), len(opened.sent))
+            self._made.update(dict.fromkeys(map(_same, calls)))
+        self._count += len(calls) or len(opened.sent)
 
     def _complete(self, calls: list[ToolCall], sent: list[tuple[str, str]]) -> None:
         """Tell what is missing of the arguments."""

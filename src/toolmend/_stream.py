@@ -202,7 +202,7 @@ class StreamParser:
                 return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = OpenBlock(dialect, block, body, opener, lead)
-            if self._stream_arguments and block.json and not self._ledger.quotation:
+            if self._stream_arguments and block.json and block.kind == "marked" and not self._ledger.quotation:
                 self._open.deltas = JsonDeltas(self._tools)
             return region
         return ""
@@ -227,9 +227,7 @@ class StreamParser:
         self._at += len(opener)
 
     def _end_quotation(self, quotation: Quotation, closer: str) -> None:
-        self._ledger.quotation = None
-        for event in quotation.settle(quoted=True):
-            self._ledger.tell(event)
+        self._ledger.end_quotation()
         if closer:  # the beginning of a message ends the one before it and is looked at again
             self._ledger.tell(quotation.delta(closer, tag=True))
         self._at += len(closer)
@@ -295,7 +293,7 @@ class StreamParser:
         except NotACall as error:
             refused.append(error)
         self._shown = self._shown or any(isinstance(reason, Description) for reason in refused)
-        objection = self._ledger.objection(calls, opened)
+        objection = self._ledger.objection(calls, refused, opened)
         if objection:
             calls, refused = [], [objection]
         self._ledger.tell_region(opened, raw, calls, refused)
