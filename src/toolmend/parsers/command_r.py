@@ -49,7 +49,8 @@ class CommandR(Dialect):
         Raises:
             NotACall: there are none.
         """
-        inside = unfenced(region.text[region.text.index("`") :])
+        _, mark, rest = region.text.partition("`")
+        inside = unfenced(mark + rest)
         if not inside:
             raise NotACall("a fence that never got its text", meant=False)
         return json_calls(inside)

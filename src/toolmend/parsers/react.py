@@ -65,7 +65,8 @@ class React(Dialect):
             NotACall: the input is neither an object nor the text of the only parameter.
         """
         call = _call(region.tools.names).fullmatch(region.text)
-        assert call, "the opener says so"
+        if not call:
+            raise NotACall("no action", meant=False)
         inside = unfenced(call["input"])
         text = call["input"] if inside is None else inside
         tool = region.tools.get(call["name"])
