@@ -55,7 +55,7 @@ class Arguments:
     @property
     def repairs(self) -> tuple[str, ...]:
         """What was mended so far."""
-        return (*self._reader.repairs, *self._repairs)
+        return tuple(dict.fromkeys((*self._reader.repairs, *self._repairs)))
 
     def read(self) -> dict[str, Any]:
         """Read up to behind the closing bracket.

@@ -21,14 +21,15 @@ from toolmend.parsers._arguments import Arguments
 
 __all__ = ["read_calls", "render_call"]
 
-_NAME = re.compile(r"[\"']{0,3}(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)[\"']{0,3}\s*+\(")
-_APART = re.compile(r"(?P<quote>[\"'])(?P<name>[A-Za-z_](?:[\w.-]|\\_)*+)(?P=quote)\s*+,\s*+(?=[{\"'])")
+_NAME = re.compile(r"[\"']{0,3}(?P<name>\w(?:[\w.-]|\\_)*+)[\"']{0,3}\s*+\(")
+_APART = re.compile(r"(?P<quote>[\"'])(?P<name>\w(?:[\w.-]|\\_)*+)(?P=quote)\s*+,\s*+(?=[{\"'])")
 _PAIR = re.compile(r"[A-Za-z_]\w*+\s*+=")
 _GLUE = re.compile(
     r"(?:[\s,;\[\]()+`|]|\#[^\n]*+|(?:and|or|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
 )
 _AFTER_CALL = re.compile(r"[\"'`]{0,3}(?:\[[^\]\n]{0,60}\])*+" + _GLUE.pattern)  # the end of its string, a subscript
-_BRACKET = re.compile(r"""[()\[\]{}]|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""")
+# a string that does not close takes all the rest, lest each of its quotes be tried
+_BRACKET = re.compile(r"""[()\[\]{}]|"(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)""", re.DOTALL)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAX_DEPTH = 3  # strings in lists in strings: past that it is no call
 
