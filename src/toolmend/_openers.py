@@ -62,7 +62,7 @@ _ANY = "\U0010ffff"
 _REACH = 3  # how many characters of a beginning are found out
 _BEFORE = (" ", "x", ">", ")")
 """What may stand before an expression that does not have to begin a line."""
-_LINE_STARTS = ("", "\n")
+_DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _ASCII = tuple(map(chr, range(128)))
 _FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
 _OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
@@ -75,8 +75,6 @@ def _beginnings(expression: str, before: tuple[str, ...]) -> frozenset[str]:
     compiled = regex.compile(expression)
     characters = (*_ASCII, *sorted({c for c in expression if not c.isascii()}), *_FOLDED, *_OTHERS)
     reach = _REACH if before is _BEFORE else 1
-    if before is _BEFORE:
-        before = (*before, *{c for demanded in re.findall(r"\(\?<=([^)]*)\)", expression) for c in demanded})
     if "(?<" not in expression and "\\b" not in expression:  # it does not look back
         before = before[:1] if reach == _REACH else ()
     found: set[str] = set()
@@ -108,36 +106,47 @@ class Search:
 
     Args:
         expressions: what to search for, in order of precedence.
+
+    Attributes:
+        whole: all of them as one.
     """
 
     def __init__(self, expressions: Iterable[str]) -> None:
         expressions = tuple(expressions)
-        self._whole = regex.compile("|".join(expressions))
+        self.whole = regex.compile("|".join(expressions))
+        demanded = {c for expression in expressions for d in _DEMANDED.findall(expression) for c in d}
+        self._edges = frozenset({"\n", *demanded})
         anywhere = {begin for expression in expressions for begin in _beginnings(expression, _BEFORE)}
-        line = {begin[0] for expression in expressions for begin in _beginnings(expression, _LINE_STARTS)}
-        some = f"[{''.join(map(re.escape, sorted(line)))}]" if line else "(?!)"
-        lines = r"[\s\S]" if _ANY in line else some
-        self._line = re.compile(lines)
-        self._skips = _ANY not in {begin[0] for begin in anywhere} and not any(b.startswith("\n") for b in anywhere)
-        self._places = re.compile("|".join([_tree(anywhere), rf"\n(?={lines})"] if anywhere else [rf"\n(?={lines})"]))
+        self._firsts = frozenset(begin[0] for begin in anywhere)
+        starts = ("", *sorted(self._edges))
+        behind = {begin[0] for expression in expressions for begin in _beginnings(expression, starts)}
+        some = f"[{''.join(map(re.escape, sorted(behind)))}]" if behind else "(?!)"
+        following = r"[\s\S]" if _ANY in behind else some
+        self._following = re.compile(following)
+        edges = f"[{''.join(map(re.escape, sorted(self._edges)))}](?={following})"
+        self._places = re.compile(f"{_tree(anywhere)}|{edges}" if anywhere else edges)
 
     def search(self, text: str, at: int) -> regex.Match[str] | None:
         """The first match from a place on; if there is none, what could still become one at the end of the text."""
-        if not self._skips:
-            return self._whole.search(text, at, partial=True)
+        if _ANY in self._firsts:
+            return self.whole.search(text, at, partial=True)
         half: regex.Match[str] | None = None
         for place in self._candidates(text, at):
-            found = self._whole.match(text, place, partial=True)
+            found = self.whole.match(text, place, partial=True)
             if found and not found.partial:
                 return found
             half = half or found
         return half
 
     def _candidates(self, text: str, at: int) -> Iterator[int]:
-        if (not at or text[at - 1] == "\n") and self._line.match(text, at):
+        if (not at or text[at - 1] in self._edges) and self._following.match(text, at):
             yield at
-        for place in self._places.finditer(text, at):
-            yield place.start() + (place.group() == "\n")
+        for found in self._places.finditer(text, at):
+            place, character = found.start(), found.group()
+            if character in self._firsts:
+                yield place
+            if character in self._edges:
+                yield place + 1
 
 
 _search = lru_cache(maxsize=256)(Search)
