@@ -29,6 +29,7 @@ ORDER = [
     *("_arithmetic", "_json_strings", "_json", "_blocks"),
     "_coerce",
     *("_names", "_toolbox"),
+    *("_element_tags", "_elements"),
     *("_body", "_quotation"),
     *("_deltas", "_dialect", "_openers", "_ledger"),
     "parsers",

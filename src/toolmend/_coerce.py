@@ -18,7 +18,7 @@ from typing import Any, cast
 from toolmend._json import NotJSON, Reader, strict
 from toolmend._types import Schema, ToolSpec, resolve
 
-__all__ = ["allows", "fit"]
+__all__ = ["allows", "fit", "part"]
 
 _MAX_DEPTH = 12  # schemas that refer to themselves end here
 _TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
@@ -37,7 +37,7 @@ def fit(
     Args:
         arguments: name > value.
         tool: whose `parameters` say which types are wanted.
-        textual: every value is the text between two tags, so giving it a type is reading, not repair.
+        textual: every text is one between two tags, so giving it a type is reading, not repair.
 
     Returns:
         The fitted arguments and a line for every value that was changed or does not fit.
@@ -61,8 +61,18 @@ def allows(kind: str, schema: object, root: Schema) -> bool:
     return not kinds or kind in kinds or (kind == "integer" and "number" in kinds)
 
 
+def part(schema: object, root: Schema, key: str | None = None) -> object:
+    """The schema of an object's member, or of a list's elements where no key is given."""
+    if key is None:
+        return _keyword("items", schema, root)
+    properties = _keyword("properties", schema, root)
+    declared: Mapping[str, object] = cast("Schema", properties) if isinstance(properties, Mapping) else {}
+    return declared.get(key, _keyword("additionalProperties", schema, root))
+
+
 def _fit(value: Any, schema: object, root: Schema, path: str, report: list[str], *, textual: bool) -> Any:
     kinds = _kinds(schema, root)
+    textual_inside = textual and not isinstance(value, str)  # what a text holds is JSON
     if isinstance(value, str) and kinds:
         fitted = _from_text(value, kinds, schema, root, textual=textual)
         if fitted is not value:
@@ -74,22 +84,19 @@ def _fit(value: Any, schema: object, root: Schema, path: str, report: list[str],
     elif kinds and not _admits(_kind(value), kinds):
         return _from_value(value, kinds, path, report)
     if isinstance(value, dict):
-        return _fit_members(cast("dict[str, Any]", value), schema, root, path, report)
+        return _fit_members(cast("dict[str, Any]", value), schema, root, path, report, textual=textual_inside)
     if isinstance(value, list):
-        items = _keyword("items", schema, root)
-        if isinstance(items, Mapping):
-            each = cast("Schema", items)
-            elements = cast("list[Any]", value)
-            return [_fit(e, each, root, f"{path}[{n}]", report, textual=False) for n, e in enumerate(elements)]
+        each = part(schema, root)
+        elements = cast("list[Any]", value)
+        return [_fit(e, each, root, f"{path}[{n}]", report, textual=textual_inside) for n, e in enumerate(elements)]
     return value  # pyright: ignore[reportUnknownVariableType] - any JSON value
 
 
-def _fit_members(value: dict[str, Any], schema: object, root: Schema, path: str, report: list[str]) -> dict[str, Any]:
-    properties = _keyword("properties", schema, root)
-    declared: Mapping[str, object] = cast("Schema", properties) if isinstance(properties, Mapping) else {}
-    others = _keyword("additionalProperties", schema, root)
+def _fit_members(
+    value: dict[str, Any], schema: object, root: Schema, path: str, report: list[str], *, textual: bool
+) -> dict[str, Any]:
     return {
-        key: _fit(item, declared.get(key, others), root, f"{path}.{key}", report, textual=False)
+        key: _fit(item, part(schema, root, key), root, f"{path}.{key}", report, textual=textual)
         for key, item in value.items()
     }
 
