@@ -20,7 +20,7 @@ LINE = r"(?<![^\n])[ \t]{0,32}"
 """The start of a line, indentation included. Only `\\n` starts one: `^` would also match where a buffer begins."""
 
 LEFTOVER = (
-    r"<\|im_(?:end|start)\|>|<\|(?:start|end)_header_id\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|"
+    r"<\|im_(?:end|start)\|>|<\|(?:start|end)_header_id\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|<\|eom\|>|<\|eot\|>|"
     r"<\|return\|>|<\|call\|>|<end_of_turn>|<turn\|>|</s>|<｜end▁of▁sentence｜>|<\|end_of_text\|>|<\|assistant_end\|>|"
     r"<\|END_(?:OF_TURN_TOKEN|RESPONSE|TEXT)\|>|<\|end_message\|>|<\|content_model_end_sampling\|>"
 )

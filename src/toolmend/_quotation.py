@@ -24,6 +24,7 @@ _MESSAGE = r"(?:<\|start\|>\s{0,4}assistant\s{0,4})?<\|channel\|>(?<!to\s?=[^<]{
 _STRIPPED = r"(?<![\s\S])analysis(?=[A-Z\"“])"  # harmony's without its tokens: the reply begins with the channel's name
 REASONING = (
     r"<think(?:ing)?>|\[THINK\]|<reasoning>|<seed:think>|<mm:think>|<\|START_THINKING\|>|<\|channel>thought|"
+    r"(?:<\|start\|>assistant[ ]?)?to=self<\|message\|>|<\|open\|>think<\|sep\|>|"
     rf"{_MESSAGE}analysis\s{{0,4}}<\|message\|>|{_STRIPPED}"
 )
 """Opens reasoning."""
@@ -37,6 +38,8 @@ _CLOSERS = {
     "<mm:think>": "</mm:think>",
     "<|START_THINKING|>": r"<\|END_THINKING\|>",
     "<|channel>thought": r"<channel\|>",
+    "to=self<|message|>": r"<\|eom\|>|<\|eot\|>|(?=<\|start\|>)",
+    "<|open|>think<|sep|>": r"<\|close\|>think<\|sep\|>",
     "<|message|>": r"<\|end\|>|<\|return\|>|(?=<\|(?:start|channel)\|>)",
     "analysis": r"assistant(?:final|commentary(?=\S))|(?=assistant(?:commentary|analysis)?\s{0,2}to=)",
 }
