@@ -1,8 +1,8 @@
 """Finds the tool that a written name means.
 
 Models leave the debris of their tokens on names (``query<|channel|>commentary``), add a namespace or an index
-(``functions.query:0``), escape underscores as Markdown wants it, write dots as underscores or leave out all parts but
-the last. A name is only taken for another one if exactly one tool can be meant.
+(``functions.query:0``), escape underscores as Markdown wants it, write dots and dashes as underscores or leave out all
+parts but the last. A name is only taken for another one if exactly one tool can be meant.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = ["Names"]
 _DEBRIS = re.compile(r"(?:<[|｜]|</?[A-Za-z_]).*\Z", re.DOTALL)
 _INDEX = re.compile(r":\d{1,4}\Z")
 _DOT = re.compile(r"[.:/]")
+_NO_WORD = re.compile(r"[.:/-]")
 
 
 class Names:
@@ -69,7 +70,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _folded(name: str) -> str:
-    return _DOT.sub("_", name)
+    return _NO_WORD.sub("_", name)
 
 
 def _last(name: str) -> str:

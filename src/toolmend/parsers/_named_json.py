@@ -27,6 +27,8 @@ from toolmend._types import ToolCall, ToolSpec
 __all__ = ["ALONE", "FENCED", "OBJECT", "Form", "NamedJson", "ValueBody"]
 
 _NAME = r"[^\s<>(){}\[\]`\"',;=]{1,128}?"  # no character that another opener ends with: it would match before this one
+# narrower where a word of prose may stand; what harmony leaves without its tokens is glued to the word behind it
+_WORD = r"(?!assistantfinal|analysis[A-Z\"“])[\w\\./-]{1,128}?"
 _NEVER = "(?!)"
 _FENCE = re.compile(r"`{3}[a-z]*+\s*+")
 _CALL_KEYS = frozenset({"name", "id", "type", *ARGUMENT_KEYS})
@@ -37,7 +39,7 @@ OBJECT = r"\{"
 FENCED = r"\{|`{3}[a-z]{0,16}[ \t]{0,4}(?:\n|\{)"
 """Arguments may stand in a code fence."""
 
-ALONE = r"\{(?=\s{0,16}[\"'}])"
+ALONE = r"(?=\s{0,16}[\"'}])"
 """Where no marker tells a call, the brace must be that of an object."""
 
 
@@ -49,14 +51,17 @@ class Form:
         begin: regular expression of what stands before the name.
         between: regular expression of what stands between the name and the arguments.
         start: regular expression of how the arguments begin.
-        declared: only declared names count.
+        ahead: regular expression of what must be seen behind that.
+        names: which names count: ``"any"``; ``"declared"``, only those of tools; ``"listed"``, the same where nothing
+            but the name itself begins the call, so that it must be looked for.
         kind: see `Block`; a plain call must be the last thing on its line.
     """
 
     begin: str
     between: str
     start: str = OBJECT
-    declared: bool = False
+    ahead: str = ""
+    names: Literal["any", "declared", "listed"] = "any"
     kind: Literal["marked", "plain"] = "marked"
 
 
@@ -121,11 +126,14 @@ def _trail(closers: str, then: str) -> regex.Pattern[str]:
     return regex.compile(behind)
 
 
+def _name(form: Form, tools: Toolbox) -> str:
+    return {"any": _NAME, "declared": _WORD, "listed": tools.names}[form.names]
+
+
 @lru_cache(maxsize=256)
 def _head(form: Form, names: str, ends: str) -> re.Pattern[str]:
     """A region up to its arguments."""
-    name = names if form.declared else _NAME
-    return re.compile(f"{form.begin}(?P<name>{name}){form.between}(?={form.start}|{ends})")
+    return re.compile(f"{form.begin}(?P<name>{names}){form.between}(?={form.start}|{ends})")
 
 
 class NamedJson(Dialect):
@@ -148,13 +156,22 @@ class NamedJson(Dialect):
         return [self._block(form, tools) for form in self.forms]
 
     def _block(self, form: Form, tools: Toolbox) -> Block:
-        name, ends = (tools.names if form.declared else _NAME), self._ends(form)
         then = _line_end(tools.names) if form.kind == "plain" else ""
+        ends = self._ends(form)
 
         def body(opener: str, _: str) -> ValueBody:
+            head = self._head(form, tools, opener)
+            if form.names == "declared" and not (head and head["name"] in tools):
+                raise NotHere
             return self.body(opener, then)
 
-        return Block(f"{form.begin}(?:{name}){form.between}(?:{form.start}|{ends})", body, form.kind)
+        name = _name(form, tools)
+        start = f"(?:{form.start}){form.ahead}|{ends}"
+        return Block(f"{form.begin}(?:{name}){form.between}(?:{start})", body, form.kind)
+
+    def _head(self, form: Form, tools: Toolbox, text: str) -> re.Match[str] | None:
+        """What stands before the arguments, if a text begins with this form."""
+        return _head(form, _name(form, tools), self._ends(form)).match(text)
 
     def _ends(self, form: Form) -> str:
         """The markers that follow the name at once where there are no arguments."""
@@ -171,11 +188,9 @@ class NamedJson(Dialect):
         Raises:
             NotACall: its arguments cannot be read, or they are none.
         """
-        for form in self.forms:
-            head = _head(form, region.tools.names, self._ends(form)).match(region.text)
-            if head:
-                break
-        else:
+        heads = (self._head(form, region.tools, region.text) for form in self.forms)
+        head = next(filter(None, heads), None)
+        if not head:
             raise NotACall("no name")
         name = head["name"]
         tool = region.tools.get(name)

@@ -5,6 +5,7 @@ Source: the chat template of deepseek-ai/DeepSeek-V3.1.
 
 from __future__ import annotations
 
+from toolmend._blocks import LINE
 from toolmend._types import ToolCall
 from toolmend.parsers._deepseek import BEGIN, SEPARATOR, DeepSeek
 from toolmend.parsers._named_json import FENCED, Form
@@ -23,7 +24,7 @@ class DeepSeekV31(DeepSeek):
     )
     forms = (
         Form(BEGIN, rf"\s{{0,16}}{SEPARATOR}\s{{0,64}}", FENCED),
-        Form(r"(?<![\w.-])", rf"\s{{0,16}}{SEPARATOR}\s{{0,64}}", FENCED, declared=True),
+        Form(LINE, rf"\s{{0,16}}{SEPARATOR}\s{{0,64}}", FENCED, names="declared"),
     )
     around = ("<｜tool▁calls▁begin｜>", "", "<｜tool▁calls▁end｜>")
 

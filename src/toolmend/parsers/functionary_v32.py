@@ -24,14 +24,14 @@ class FunctionaryV32(NamedJson):
     models = ("*functionary*v3.2*", "*glm-4-9b*", "*glm4:*")
     sample = 'find_book\n{"title": "Dune", "max_hits": 3}'
     forms = (
-        Form(r">>>\s{0,2}", r"[ \t]{0,8}\n\s{0,16}", ALONE, declared=True, kind="plain"),
-        Form(LINE, r"[ \t]{0,8}\n\s{0,16}", ALONE, declared=True, kind="plain"),
+        Form(r">>>\s{0,2}", r"[ \t]{0,8}\n\s{0,16}", ahead=ALONE, names="declared", kind="plain"),
+        Form(LINE, r"[ \t]{0,8}\n\s{0,16}", ahead=ALONE, names="declared", kind="plain"),
     )
     around = ("", ">>>", "")
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
-        """The calls, and what opens text behind one."""
-        return [*super().blocks(tools), Block.markup(r">>>all[ \t]{0,8}\n")]
+        """What opens text behind a call, which must not be taken for a name, and the calls."""
+        return [Block.markup(r">>>all[ \t]{0,8}\n"), *super().blocks(tools)]
 
     def render_call(self, call: ToolCall, number: int) -> str:
         """Two lines."""

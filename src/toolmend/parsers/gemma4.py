@@ -22,8 +22,8 @@ class Gemma4(GemmaCalls):
     sample = '<|tool_call>call:find_book{title:<|"|>Dune<|"|>,max_hits:3}<tool_call|>'
     forms = (
         Form(r"<\|tool_call>\s{0,16}(?:call\s{0,4})?:?\s{0,4}", r"\s{0,4}", r"[{(]"),
-        Form(r"<call>\s{0,16}(?:call\s{0,4})?:?\s{0,4}", r"\s{0,4}", r"[{(]", declared=True),
-        Form(rf"{LINE}(?:[,;]\s{{0,4}})?call\s{{0,2}}:\s{{0,4}}", r"\s{0,2}", r"[{(]", declared=True, kind="plain"),
+        Form(r"<call>\s{0,16}(?:call\s{0,4})?:?\s{0,4}", r"\s{0,4}", r"[{(]", names="declared"),
+        Form(rf"{LINE}(?:[,;]\s{{0,4}})?call\s{{0,2}}:\s{{0,4}}", r"\s{0,2}", r"[{(]", names="declared", kind="plain"),
     )
     closers = r"<tool_call\|>|<turn\|>|<\|tool_response>|</call>"
     again = r"<\|tool_call>"

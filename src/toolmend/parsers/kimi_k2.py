@@ -31,9 +31,9 @@ class KimiK2(NamedJson):
     )
     forms = (
         Form(rf"(?:{_SECTION}\s{{0,64}})?{_CALL}\s{{0,64}}(?:functions\.)?", _ARGUMENTS),
-        Form(rf"(?:{_SECTION}\s{{0,64}}|(?<![\w.-]))(?:functions\.)?", _ARGUMENTS, declared=True),
-        Form(rf"{LINE}functions\.", r"(?::\d{1,6})?\s{0,4}", ALONE, declared=True, kind="plain"),
-        Form(LINE, r":\d{1,6}\s{0,4}", ALONE, declared=True, kind="plain"),
+        Form(rf"(?:{_SECTION}\s{{0,64}}|(?<![\w.-]))(?:functions\.)?", _ARGUMENTS, names="listed"),
+        Form(rf"{LINE}functions\.", r"(?::\d{1,6})?\s{0,4}", ahead=ALONE, names="declared", kind="plain"),
+        Form(LINE, r":\d{1,6}\s{0,4}", ahead=ALONE, names="declared", kind="plain"),
     )
     closers = r"<\|tool_call_end\|>|<\|tool_calls_section_end\|>"
     again = _CALL

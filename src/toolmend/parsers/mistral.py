@@ -34,8 +34,8 @@ class Mistral(NamedJson):
     sample = '[TOOL_CALLS]find_book[ARGS]{"title": "Dune", "max_hits": 3}'
     forms = (
         Form(rf"{_CALLS}\s{{0,16}}", rf"(?:\s{{0,4}}{_CALL_ID})?(?:\s{{0,4}}{_ARGS})?\s{{0,64}}"),
-        Form(r"(?<![\w.-])", rf"\s{{0,4}}{_CALLS}(?:\s{{0,4}}{_ARGS})?\s{{0,64}}", declared=True),
-        Form(LINE, rf"(?:\s{{0,4}}{_CALL_ID})?\s{{0,4}}{_ARGS}\s{{0,64}}", declared=True),
+        Form(r"(?<![\w.-])", rf"\s{{0,4}}{_CALLS}(?:\s{{0,4}}{_ARGS})?\s{{0,64}}", names="listed"),
+        Form(LINE, rf"(?:\s{{0,4}}{_CALL_ID})?\s{{0,4}}{_ARGS}\s{{0,64}}", names="declared"),
     )
     again = r"\[TOOL_CALLS\]"
 

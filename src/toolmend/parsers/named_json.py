@@ -17,5 +17,5 @@ class BareNamedJson(NamedJson):
 
     name = "named_json"
     sample = 'find_book{"title": "Dune", "max_hits": 3}'
-    forms = (Form(LINE, r"[ \t]{0,2}", ALONE, declared=True, kind="plain"),)
+    forms = (Form(LINE, r"[ \t]{0,2}", ahead=ALONE, names="declared", kind="plain"),)
     around = ("", "\n", "")

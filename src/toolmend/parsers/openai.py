@@ -20,7 +20,7 @@ __all__ = ["OpenAI"]
 _CHANNEL = r"<\|channel\|>\s{0,4}(?:analysis|commentary|final)"
 _TYPE = r"\s{0,4}<\|constrain\|>\s{0,4}\w{1,16}"
 _ITEM = rf"(?:\s{{0,4}}{_CHANNEL}|{_TYPE}|\s{{1,4}}(?:json|code))"
-_TO = r"\s{0,4}to\s?=\s?(?:functions\.)?"
+_TO = r"to\s?=\s?(?!(?:self|user)<)(?:functions\.)?"  # those two are no tools but Muse's channels
 _ROLE = r"<\|start\|>\s{0,4}assistant"
 _STRIPPED = r"(?:commentary|analysis)?"
 _MESSAGE = (
@@ -41,15 +41,15 @@ class OpenAI(NamedJson):
     )
     forms = (
         Form(
-            rf"(?:{_ROLE}{_ITEM}{{0,3}}|{_CHANNEL}{_ITEM}{{0,2}}){_TO}",
+            rf"(?:{_ROLE}{_ITEM}{{0,3}}|{_CHANNEL}{_ITEM}{{0,2}})\s{{0,4}}{_TO}",
             rf"{_ITEM}{{0,4}}\s{{0,4}}(?:<\|message\|>)?\s{{0,64}}",
         ),
-        Form(rf"{LINE}to\s?=\s?(?:functions\.)?", rf"{_ITEM}{{0,4}}\s{{0,4}}<\|message\|>\s{{0,64}}"),
+        Form(rf"{LINE}{_TO}", rf"{_ITEM}{{0,4}}\s{{0,4}}<\|message\|>\s{{0,64}}"),
         Form(
             rf"(?:{LINE}|assistant){_STRIPPED}\s{{0,2}}to=(?:functions\.)?",
             rf"\s{{0,4}}{_STRIPPED}(?:\s{{1,4}}(?:json|code))?\s{{0,4}}",
-            ALONE,
-            declared=True,
+            ahead=ALONE,
+            names="declared",
             kind="plain",
         ),
     )
