@@ -106,7 +106,7 @@ def joined(events: list[Event]) -> list[Event]:
     return result
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(texts, st.booleans())
 @example('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', False)
 @example('```json\n{"name": "ping", "arguments": {}}\n````', False)
@@ -147,7 +147,7 @@ def test_whole_text_is_the_same_path(text: str) -> None:
     assert toolmend.parse(text, TOOLS) == Reply.of(read([text]))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts)
 def test_a_reply_cut_by_its_length_gives_no_call_that_was_not_there_before_the_cut(text: str) -> None:
     """Whatever comes behind the cut, the calls of the cut reply are the first ones of some whole reply."""
