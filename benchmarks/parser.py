@@ -195,8 +195,8 @@ def memory() -> None:
             tracemalloc.stop()
             fed = "whole" if delta > size else f"deltas of {delta} characters"
             told = "while written" if show else "whole"
-            rows.append((f"{size >> 20} MB", fed, told, f"{peak / (1 << 20):.0f} MB", times(peak / size)))
-    write("parser-memory", ("argument", "fed", "told", "peak", "times its size"), rows)
+            rows.append((f"{size >> 20} MB", fed, told, f"{peak / (1 << 20):.0f} MB", times(peak / len(text))))
+    write("parser-memory", ("argument", "fed", "told", "peak", "times the text"), rows)
 
 
 TABLES = (prose, argument, hostile, reply, others, memory)

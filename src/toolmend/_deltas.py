@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Generator
 from io import StringIO
+from itertools import groupby
 from typing import Any
 
 from toolmend._coerce import allows, fit
@@ -77,7 +78,8 @@ class JsonDeltas:
             except (_Stop, StopIteration, ValueError, RecursionError):
                 self._steps = None
         out, self._out = self._out, []
-        return out
+        calls = groupby(out, key=lambda piece: piece[:2])
+        return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
 
     def _emit(self, piece: str) -> None:
         name, sent = self._sent[-1]

@@ -200,4 +200,7 @@ class OpenBlock:
     @property
     def text(self) -> str:
         """All of the region so far, and what came with its last piece."""
-        return "".join((*self._joined, *self._pieces))
+        if len(self._joined) != 1 or self._pieces:  # the pieces would be a second copy
+            self._joined = ["".join((*self._joined, *self._pieces))]
+            self._pieces.clear()
+        return self._joined[0]
