@@ -382,11 +382,11 @@ async def test_calls_in_text_blocks(way: Way, version: str | None) -> None:
 @every_way
 async def test_text_and_other_blocks_in_one_chunk(way: Way) -> None:
     image = {"type": "image", "url": "http://x.test/a.png"}
-    texts = [{"type": "text", "text": text} for text in ("Look.\n", PARIS)]
+    texts = [{"type": "text", "text": text} for text in ("Look at it.\n", PARIS)]
     message = await way(streaming(chunk([texts[0], image, "Really.\n", texts[1]])), "?")
     assert named(message) == ASKED
     parts = [part if isinstance(part, str) else part.get("text", "image") for part in message.content]
-    assert parts == ["Look.", "image", "\nReally."]
+    assert parts == ["Look at it.", "image", "\nReally."]
 
 
 @every_way

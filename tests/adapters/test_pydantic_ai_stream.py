@@ -310,13 +310,13 @@ async def test_what_a_provider_says_about_its_text_is_kept() -> None:
     about = {"provider_name": "p", "provider_details": {"a": 1}}
     _, response = await streamed(
         text("", id="1", **about),
-        more("So.\n"),
+        more("So it is.\n"),
         more("", provider_name="p", provider_details={"b": 2}),
         more(PARIS),
     )
     part = response.parts[0]
     assert isinstance(part, TextPart)
-    assert (part.content, part.id, part.provider_name) == ("So.", "1", "p")
+    assert (part.content, part.id, part.provider_name) == ("So it is.", "1", "p")
     assert part.provider_details == {"a": 1, "b": 2}
 
 
@@ -540,7 +540,7 @@ async def test_errors_of_a_cancelled_transport_are_the_inner_streams_to_name() -
     class Gone(Exception):
         """What some transport raises when it is closed."""
 
-    model = FallbackToolModel(EventModel(text("So."), Gone()))
+    model = FallbackToolModel(EventModel(text("So it is."), Gone()))
     async with model.request_stream(QUESTION, None, OFFERED) as stream:
         model.wrapped.opened[0].get_stream_cancel_errors = lambda: (Gone,)
         assert stream.get_stream_cancel_errors() == (Gone,)
