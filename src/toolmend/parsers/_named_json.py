@@ -30,7 +30,6 @@ _NAME = r"[^\s<>(){}\[\]`\"',;=]{1,128}?"  # no character that another opener en
 # narrower where a word of prose may stand; what harmony leaves without its tokens is glued to the word behind it
 _WORD = r"(?!assistantfinal|analysis[A-Z\"“])[\w\\./-]{1,128}?"
 _NEVER = "(?!)"
-_LONGEST = 160  # more characters than any marker has
 _FENCE = re.compile(r"`{3}[a-z]*+\s*+")
 _CALL_KEYS = frozenset({"name", "id", "type", *ARGUMENT_KEYS})
 
@@ -78,8 +77,7 @@ class ValueBody(JsonBody):
     """
 
     def __init__(self, opener: str, closers: str, again: str, then: str = "", *, empty: bool = False) -> None:
-        self._fenced = "```" in opener
-        fence = "`{3}" if self._fenced else _NEVER
+        fence = "`{3}" if "```" in opener else _NEVER
         super().__init__(opener, f"{fence}|{closers}", again=again)
         self._marked = not closers == again == fence == _NEVER
         self._strict = bool(then)
@@ -89,10 +87,7 @@ class ValueBody(JsonBody):
             self._skip = self._value_end = len(opener)
 
     def _end_of_sure(self, text: str) -> int:
-        if not self._marked:
-            return len(text)
-        tail = 0 if self._fenced else max(0, len(text) - _LONGEST)  # a row of backticks is counted from its beginning
-        return tail + super()._end_of_sure(text[tail:])
+        return super()._end_of_sure(text) if self._marked else len(text)
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         end, position = super()._read_value(text, position)
