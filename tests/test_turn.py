@@ -189,7 +189,7 @@ class TestRender:
             (
                 "qwen3_coder",
                 ToolCall(name="f", arguments={"a": "b</parameter>\n</function>"}),
-                "argument 'a' of 'f' holds markup that would end it",
+                "a call of 'f' holds markup that would end it",
             ),
             ("qwen3_coder", ToolCall(name="f", arguments={"a": "x\n<parameter=b>\ny"}), "choose a JSON format"),
         ],
@@ -247,7 +247,7 @@ class TestReader:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            (f"A.\n\n{PING}\n\n", ["A.", ("ping",)]),
+            (f"A b.\n\n{PING}\n\n", ["A b.", ("ping",)]),
             (f"\n\n{PING}", [("ping",)]),
             (f"\n\n A.{PING}", ["\n\n A.", ("ping",)]),
             (f"{PING}\n{DUNE}\n", [("ping",), ("find_book",)]),
@@ -256,7 +256,7 @@ class TestReader:
             (f"<think>\nHm.\n</think>\n{PING}", ["<think>\nHm.\n</think>", ("ping",)]),
             (f"{PING}<|im_end|>\n", [("ping",)]),
             (f"{PING} <|im_end|> <|endoftext|>", [("ping",)]),
-            ("A. <tool_call>{}</tool_call> B.", ["A. <tool_call>{}</tool_call> B."]),
+            ("A b. <tool_call>{}</tool_call> B.", ["A b. <tool_call>{}</tool_call> B."]),
             (f"<tool_call>{{}}</tool_call>\n{PING}", ["<tool_call>{}</tool_call>", ("ping",)]),
         ],
     )
@@ -284,7 +284,7 @@ class TestReader:
     def test_what_is_held(self) -> None:
         reader = Turn(LIBRARY).reader()
         assert reader.held == ""
-        assert reader.feed("A. \n") == ["A."]
+        assert reader.feed("A b. \n") == ["A b."]
         assert reader.held == " \n"
         assert reader.feed("<tool_call>") == []
         assert reader.held == " \n<tool_call>"
