@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from toolmend import (
     Reply,
     TextDelta,
     ToolCall,
+    ToolCallDelta,
     ToolCallFailed,
     ToolCallParsed,
     ToolmendError,
@@ -27,6 +29,9 @@ from toolmend import (
     UnknownDialect,
     get_dialect,
 )
+from toolmend._dialect import Region
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import specs_of
 
 LIBRARY = TOOLS["library"]
 PING = '<tool_call>{"name": "ping", "arguments": {}}</tool_call>'
@@ -192,6 +197,15 @@ class TestRender:
                 "a call of 'f' holds markup that would end it",
             ),
             ("qwen3_coder", ToolCall(name="f", arguments={"a": "x\n<parameter=b>\ny"}), "choose a JSON format"),
+            ("gemma4", ToolCall(name="f", arguments={"a": 'b<|"|>'}), r'gemma4 cannot write a text that holds <\|"\|>'),
+            ("mistral", ToolCall(name="a b", arguments={}), "the name 'a b' cannot be written in mistral"),
+            (
+                "minimax_m3",
+                ToolCall(name="f", arguments={"a": "]<]minimax[>["}),
+                "a text holds the sigil of the format",
+            ),
+            ("minimax_m3", ToolCall(name="f", arguments={"a": {"b c": 1}}), "'b c' is no name of an element"),
+            ("yaml_xml", ToolCall(name="f", arguments={"a b": 1}), "'a b' in a call of 'f' is no plain word"),
         ],
     )
     def test_what_a_dialect_cannot_write(self, dialect: str, call: ToolCall, message: str) -> None:
@@ -364,6 +378,42 @@ def test_events_of_kinds_to_come_are_ignored() -> None:
     reader = Later(LIBRARY).reader()
     assert reader.feed("a") == ["a"]
     assert reader.reply.text == "a"
+
+
+def test_argument_deltas_are_for_who_asks_for_them() -> None:
+    class Parser:
+        def feed(self, delta: str) -> list[Any]:
+            return [ToolCallDelta(0, "ping", delta), TextDelta(delta, delta)]
+
+    class Streaming(Turn):
+        def parser(self, **_: Any) -> Any:
+            return Parser()
+
+    reader = Streaming(LIBRARY).reader()
+    assert reader.feed("{}") == ["{}"]
+    assert reader.reply == Reply(text="{}", reasoning="", calls=(), failed=(), dialect=None)
+
+
+def test_a_dialect_whose_opener_begins_with_anything() -> None:
+    class Suffixed(type(get_dialect("json"))):
+        name = "suffixed"
+
+        def blocks(self, tools: Any) -> Any:
+            return [replace(super().blocks(tools)[0], opener=r"\S{1,8}::\s{0,4}\{")]
+
+    turn = Turn(LIBRARY, options=Options(dialects=(Suffixed(),), prompt_dialect="suffixed"))
+    assert shown(turn.read('Hm. call::{"name": "ping", "arguments": {}}')) == ["Hm.", ("ping",)]
+    assert turn.read("Hm. a::b") == ["Hm. a::b"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_a_dialect_says_no_to_a_text_that_holds_no_call(dialect: Dialect) -> None:
+    for text in ("no call at all", "{", "[", "<", "```\n```", "", "<find_book>\n- title\n</find_book>"):
+        try:
+            found = dialect.parse(Region(text, "", Toolbox(specs_of(LIBRARY))))
+        except NotACall:
+            continue
+        assert not [item for item in found if isinstance(item, Written)]
 
 
 def test_what_a_dialect_must_say() -> None:

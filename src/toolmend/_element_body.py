@@ -33,10 +33,8 @@ class ElementBody:
             pattern = self._tags.partial[self._elements.place]
             searches = self._elements.searches
             found = (pattern.search if searches else pattern.match)(text, position, partial=True)
-            if found is None and searches:
-                break
-            if found and found.partial:
-                self._carry = text[found.start() :]
+            if found.partial if found else searches:
+                self._carry = text[found.start() :] if found else ""
                 break
             position = self._elements.take(found, position)
             if self._elements.over:

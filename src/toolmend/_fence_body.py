@@ -43,8 +43,7 @@ class FenceBody:
         found = self._closer.search(text, partial=True)
         if found and not found.partial:
             return self._at + found.end()
-        if found:
-            self._carry = text[found.start() :]
+        self._carry = text[found.start() :] if found else ""
         self._at += len(text) - len(self._carry)
         return None
 
