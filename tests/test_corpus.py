@@ -158,5 +158,35 @@ def test_its_calls_are_written_and_read_back(case: Case) -> None:
     ]
 
 
+LEADS = load("_leads")
+SHAPES = {
+    "marked": '<tool_call>{"name": "ping", "arguments": {}}</tool_call>',
+    "fenced": '```json\n{"name": "ping", "arguments": {}}\n```',
+    "bare": '{"name": "ping", "arguments": {}}',
+    "list": "[ping()]",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("kind", "lead"), [(kind, lead) for kind, leads in LEADS.items() for lead in leads])
+def test_what_is_said_before_a_call_tells_whether_it_is_made(kind: str, lead: str, shape: str) -> None:
+    made = kind == "made" or (kind == "plain" and shape == "marked")
+    for gap in ("\n", "\n\n"):
+        reply = toolmend.parse(f"{lead}{gap}{SHAPES[shape]}", TOOLS["library"])
+        assert [call.name for call in reply.calls] == ["ping"] * made
+
+
+ANNOUNCEMENTS = load("_announcements")
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in ANNOUNCEMENTS.items() for text in texts])
+def test_a_sentence_announces_a_call_or_speaks_of_it(kind: str, text: str) -> None:
+    for call in ("find_book(title='Dune')", "find_book(title=Dune)"):
+        reply = toolmend.parse(text.replace("CALL", call), TOOLS["library"])
+        assert [(call.name, call.arguments) for call in reply.calls] == [("find_book", {"title": "Dune"})] * (
+            kind == "made"
+        )
+
+
 def test_replies_without_calls_have_none() -> None:
     assert not [case for case in PROSE if case.expect.get("calls")]

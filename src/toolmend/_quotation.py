@@ -60,7 +60,7 @@ _LEADS = re.compile(
     r"|(?:show|give|tell|explain|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b"
     r"(?:examples?|samples?|how (?!many|much|long|old|far|often|big))"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
-    r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly )?"
+    r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly |ever )?"
     r"(?:call|run|use|invoke|execute|send|write))\b",
     re.IGNORECASE,
 )
@@ -72,7 +72,7 @@ _ADVISES = re.compile(r"\b(?:(?:you|one|we) (?:can|could|may|might|would|should)
 _ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:me|us)|let['’]s|now)\b", re.IGNORECASE)
 _LINE_END = r"(?=\n)"
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
-_FINISHED = re.compile(r"[.!?][*_)\"'”’]*\Z")
+_FINISHED = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\Z", re.IGNORECASE)
 # a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
 _AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z")
 

@@ -28,6 +28,7 @@ _SUBJECT = (
     r"let (?:me|us)|let['’]s"
 )
 _ACT = (
+    r"(?<!the )(?<!\ba )(?<!this )"  # a verb, not "the call"
     r"(?:call|use|run|invoke|execute|try|perform|make|issue|send|query|fetch|check|look|search|find|get|retrieve|read|"
     r"open|list|calculate|compute|determine|see|start|do)\b"
 )
