@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 from tests.corpus import TOOLS
 from toolmend import (
     DIALECTS,
+    ArgumentsDelta,
     Dialect,
     Options,
     RenderError,
     Reply,
     TextDelta,
     ToolCall,
-    ToolCallDelta,
     ToolCallFailed,
     ToolCallParsed,
     ToolmendError,
@@ -31,6 +32,7 @@ from toolmend import (
 )
 from toolmend._dialect import Region
 from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._turn import Item
 from toolmend._types import specs_of
 
 LIBRARY = TOOLS["library"]
@@ -372,7 +374,7 @@ def test_events_of_kinds_to_come_are_ignored() -> None:
             return [object(), TextDelta(delta, delta)]
 
     class Later(Turn):
-        def parser(self) -> Any:
+        def parser(self, **_: Any) -> Any:
             return Parser()
 
     reader = Later(LIBRARY).reader()
@@ -380,18 +382,67 @@ def test_events_of_kinds_to_come_are_ignored() -> None:
     assert reader.reply.text == "a"
 
 
-def test_argument_deltas_are_for_who_asks_for_them() -> None:
-    class Parser:
-        def feed(self, delta: str) -> list[Any]:
-            return [ToolCallDelta(0, "ping", delta), TextDelta(delta, delta)]
+class TestArguments:
+    """Pieces of a call that is still being written."""
 
-    class Streaming(Turn):
-        def parser(self, **_: Any) -> Any:
-            return Parser()
+    def items(self, text: str, pieces: int = 1, *, truncated: bool = False) -> list[Item]:
+        reader = Turn(LIBRARY).reader(stream_arguments=True)
+        items = [item for at in range(0, len(text), pieces) for item in reader.feed(text[at : at + pieces])]
+        return items + reader.close(truncated=truncated)
 
-    reader = Streaming(LIBRARY).reader()
-    assert reader.feed("{}") == ["{}"]
-    assert reader.reply == Reply(text="{}", reasoning="", calls=(), failed=(), dialect=None)
+    @pytest.mark.parametrize("pieces", [1, 7, 1000])
+    def test_the_pieces_bear_the_id_of_the_call_they_add_up_to(self, pieces: int) -> None:
+        items = self.items(f"A.\n{DUNE}\n{PING}\n{DUNE}", pieces)
+        calls = [item for item in items if isinstance(item, ToolCall)]
+        assert shown(calls) == [("find_book",), ("ping",), ("find_book",)]
+        assert len({call.id for call in calls}) == 3
+        for call in calls:
+            before = items[: items.index(call)]
+            of_it = [item for item in before if isinstance(item, ArgumentsDelta) and item.id == call.id]
+            assert {item.name for item in of_it} == {call.name}
+            assert json.loads("".join(item.arguments or "" for item in of_it)) == call.arguments
+            assert all(item.arguments for item in of_it)
+        assert len([item for item in items if isinstance(item, ArgumentsDelta)]) > 3 * (pieces == 1)
+
+    def test_several_calls_in_one_region(self) -> None:
+        objects = '{"name": "ping", "arguments": {}}\n{"name": "find_book", "arguments": {"title": "Dune"}}'
+        items = self.items(f"<tool_call>{objects}</tool_call>")
+        calls = [item for item in items if isinstance(item, ToolCall)]
+        pieces = [item for item in items if isinstance(item, ArgumentsDelta)]
+        assert list(dict.fromkeys(piece.id for piece in pieces)) == [call.id for call in calls]
+        assert len(calls) == 2
+
+    @pytest.mark.parametrize(
+        ("text", "truncated"),
+        [
+            (DUNE[:-15], True),
+            (DUNE.replace("}}", '}, "name": "ping"}'), False),
+            (f"<tool_call>{{}}</tool_call>{DUNE[:-15]}", True),
+        ],
+    )
+    def test_a_call_that_turns_out_broken_is_taken_back(self, text: str, truncated: bool) -> None:
+        items = self.items(text, truncated=truncated)
+        pieces = [item for item in items if isinstance(item, ArgumentsDelta)]
+        assert not [item for item in items if isinstance(item, ToolCall)]
+        assert len(pieces) > 1
+        assert len({piece.id for piece in pieces}) == 1
+        assert all(piece.arguments for piece in pieces[:-1])
+        assert pieces[-1].arguments is None
+        assert "".join(item for item in items if isinstance(item, str)) == text
+
+    def test_behind_a_broken_call_the_next_has_an_id_of_its_own(self) -> None:
+        items = self.items(DUNE.replace("}}", '}, "name": "ping"}') + DUNE)
+        broken, whole = dict.fromkeys(item.id for item in items if isinstance(item, ArgumentsDelta))
+        assert [item.id for item in items if isinstance(item, ToolCall)] == [whole]
+        assert broken != whole
+
+    def test_they_are_for_who_asks_for_them(self) -> None:
+        reader = Turn(LIBRARY).reader()
+        assert shown(reader.feed(DUNE)) == [("find_book",)]
+        reply = reader.reply
+        reader = Turn(LIBRARY).reader(stream_arguments=True)
+        assert len(reader.feed(DUNE)) == 2
+        assert reader.reply == reply
 
 
 def test_a_dialect_whose_opener_begins_with_anything() -> None:

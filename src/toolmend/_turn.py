@@ -22,7 +22,7 @@ from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
 from toolmend.parsers import DIALECTS, get_dialect
 
-__all__ = ["Options", "Reader", "ToolChoice", "Turn"]
+__all__ = ["ArgumentsDelta", "Item", "Options", "Reader", "ToolChoice", "Turn"]
 
 ToolChoice = Literal["auto", "none", "required"] | Sequence[str]
 """What the caller allows: any tool, none, at least one, or only the tools named."""
@@ -43,6 +43,26 @@ class Options:
 
     def __post_init__(self) -> None:
         get_dialect(self.prompt_dialect, self.dialects)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentsDelta:
+    """A piece of the arguments of a call that is still being written.
+
+    Attributes:
+        id: which call it is; the whole `ToolCall` that follows carries the same id.
+        name: the tool's name.
+        arguments: the next piece of JSON text. `None` says that the call turned out broken: what was shown of it
+            must not run, and no `ToolCall` follows; its text comes as text.
+    """
+
+    id: str
+    name: str
+    arguments: str | None
+
+
+Item = str | ToolCall | ArgumentsDelta
+"""Text to show, a call to run, or a piece of a call that is still being written."""
 
 
 class Turn:
@@ -99,9 +119,13 @@ class Turn:
         """Results of tools as user text."""
         return self._prompt.render_results(results)
 
-    def reader(self) -> Reader:
-        """A reader for one reply that arrives in pieces."""
-        return Reader(self)
+    def reader(self, *, stream_arguments: bool = False) -> Reader:
+        """A reader for one reply that arrives in pieces.
+
+        Args:
+            stream_arguments: give out `ArgumentsDelta`s ahead of a call, while it is being written.
+        """
+        return Reader(self, stream_arguments=stream_arguments)
 
     def read(self, text: str, *, truncated: bool = False) -> list[str | ToolCall]:
         """Read a whole reply; the same as a `Reader` fed once.
@@ -119,13 +143,15 @@ class Turn:
         for item in [*reader.feed(text), *reader.close(truncated=truncated)]:
             if items and isinstance(item, str) and isinstance(items[-1], str):
                 items[-1] += item
-            else:
+            elif not isinstance(item, ArgumentsDelta):
                 items.append(item)
         return items
 
-    def parser(self) -> StreamParser:
+    def parser(self, *, stream_arguments: bool = False) -> StreamParser:
         """The parser behind `reader`, for callers who want events."""
-        return StreamParser(self.callable, dialects=self.options.dialects, echoes=self._echoes)
+        return StreamParser(
+            self.callable, dialects=self.options.dialects, echoes=self._echoes, stream_arguments=stream_arguments
+        )
 
     def _allowed(self) -> tuple[ToolSpec, ...]:
         choice = self.tool_choice
@@ -152,24 +178,27 @@ class Reader:
     inside the text stay in it: splitting them off is the framework's own business.
     """
 
-    def __init__(self, turn: Turn) -> None:
-        self._parser = turn.parser()
+    def __init__(self, turn: Turn, *, stream_arguments: bool = False) -> None:
+        self._parser = turn.parser(stream_arguments=stream_arguments)
+        self._begun: dict[int, ArgumentsDelta] = {}  # calls being written, by their index
         self._events: list[Event] = []
         self._space: list[str] = []
         self._after_call = False
 
-    def feed(self, delta: str) -> list[str | ToolCall]:
+    def feed(self, delta: str) -> list[Item]:
         """Take the next piece of the reply.
 
         Returns:
-            Texts to show and calls to run, in order. Every call is complete and carries a fresh id.
+            Texts to show and calls to run, in order. Every call is complete and carries a fresh id. With
+            ``stream_arguments`` the pieces of a call come before it; either the call follows or the word that it is
+            broken, with nothing else in between.
 
         Raises:
             RuntimeError: the reader is closed.
         """
         return self._items(self._parser.feed(delta))
 
-    def close(self, *, truncated: bool = False) -> list[str | ToolCall]:
+    def close(self, *, truncated: bool = False) -> list[Item]:
         """Take the end of the reply.
 
         Args:
@@ -194,24 +223,39 @@ class Reader:
         """All that was read so far."""
         return Reply.of(self._events)
 
-    def _items(self, events: Iterable[Event]) -> list[str | ToolCall]:
-        items: list[str | ToolCall] = []
+    def _items(self, events: Iterable[Event]) -> list[Item]:
+        items: list[Item] = []
         for event in events:
-            self._events.append(event)
             match event:
+                case ToolCallDelta():
+                    self._piece(event, items)  # not kept: the whole call follows
+                    continue
                 case TextDelta():
                     self._text(event.text, items)
-                case ReasoningDelta() | ToolCallFailed():
+                case ReasoningDelta():
                     self._text(event.raw, items)
-                case ToolCallDelta():
-                    pass  # the whole call follows
+                case ToolCallFailed():
+                    items.extend(replace(begun, arguments=None) for begun in self._begun.values())
+                    self._begun.clear()
+                    self._text(event.raw, items)
                 case ToolCallParsed():
-                    items.extend(replace(call, id=f"call_{uuid.uuid4().hex[:24]}") for call in event.calls)
+                    ids = [begun.id for _, begun in sorted(self._begun.items())]
+                    ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
+                    items.extend(replace(call, id=ids[n]) for n, call in enumerate(event.calls))
+                    self._begun.clear()
                     self._space.clear()
                     self._after_call = True
+            self._events.append(event)
         return items
 
-    def _text(self, text: str, items: list[str | ToolCall]) -> None:
+    def _piece(self, delta: ToolCallDelta, items: list[Item]) -> None:
+        begun = self._begun.get(delta.index)
+        if begun is None or delta.arguments:
+            call_id = begun.id if begun else _fresh_id()
+            self._begun[delta.index] = ArgumentsDelta(call_id, delta.name, delta.arguments)
+            items.append(self._begun[delta.index])
+
+    def _text(self, text: str, items: list[Item]) -> None:
         """Show text, but keep its trailing white space until it is known whether a call follows."""
         if self._after_call:
             text = text.lstrip()
@@ -222,3 +266,7 @@ class Reader:
             self._after_call = False
         if not self._after_call and len(shown) < len(text):
             self._space.append(text[len(shown) :])
+
+
+def _fresh_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"

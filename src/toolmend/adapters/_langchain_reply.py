@@ -6,13 +6,13 @@ messages are read here; streams are read in `_langchain_chunks` with the same `S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from toolmend._turn import Reader, Turn
+from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
 
@@ -88,15 +88,16 @@ class SearchedText:
         """What was fed and is not yet out."""
         return self._reader.held if self._reader else ""
 
-    def _apart(self, items: list[str | ToolCall]) -> list[str | ToolCall]:
-        for i, item in enumerate(items):
-            if not isinstance(item, str):
+    def _apart(self, items: Iterable[Item]) -> list[str | ToolCall]:
+        apart: list[str | ToolCall] = []
+        for item in items:
+            if isinstance(item, str):
+                apart.append("\n" + item if self._divided and self._shown else item)
+                self._shown, self._divided = True, False
+            elif isinstance(item, ToolCall):
+                apart.append(item)
                 self._divided = True
-                continue
-            if self._divided and self._shown:
-                items[i] = "\n" + item
-            self._shown, self._divided = True, False
-        return items
+        return apart
 
 
 def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> AIMessage:

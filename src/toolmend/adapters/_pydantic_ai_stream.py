@@ -30,7 +30,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import StreamedResponse
 from pydantic_ai.usage import RequestUsage
 
-from toolmend._turn import Reader, Turn
+from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._pydantic_ai_reply import arguments_as_json, is_cut, recovered
 
@@ -226,10 +226,11 @@ class RecoveredStream(StreamedResponse):
         yield from self._waiting
         self._copy_bookkeeping()
 
-    def _show(self, passage: _Passage, items: Iterable[str | ToolCall]) -> Events:
+    def _show(self, passage: _Passage, items: Iterable[Item]) -> Events:
         for item in items:
-            if isinstance(item, ToolCall):
-                yield self._call(passage, item)
+            if not isinstance(item, str):
+                if isinstance(item, ToolCall):
+                    yield self._call(passage, item)
                 continue
             text, passage.space = passage.space + item, ""
             if passage.place is None and not text.strip():
