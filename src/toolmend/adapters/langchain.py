@@ -144,7 +144,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         parameter = inspect.signature(own).parameters.get("method")
         method = kwargs.get("method", parameter.default if parameter else None)
         knows_methods = own is not BaseChatModel.with_structured_output
-        if knows_methods and method in ("json_schema", "json_mode"):
+        if knows_methods and method in ("json_schema", "json_mode") and not _is_pydantic_1(schema):
             return self.inner.with_structured_output(schema, include_raw=include_raw, **kwargs)
         return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
 
@@ -307,3 +307,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         profile = super()._resolve_model_profile()
         # Agents would ask for an enforced answer format, in which no call can be written as text.
         return {**profile, "structured_output": False} if self._only_prompts else profile
+
+
+def _is_pydantic_1(schema: dict[str, Any] | type) -> bool:
+    """Whether this is a class of pydantic 1, for which integrations turn from schemas to native calls."""
+    return isinstance(schema, type) and BaseModel not in schema.__mro__ and hasattr(schema, "__fields__")
