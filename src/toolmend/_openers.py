@@ -1,8 +1,9 @@
-"""What may open in a reply, searched for as one expression, and the region that did open.
+"""What may open in a reply, searched for all at once, and the region that did open.
 
-To try some sixty expressions at each character of plain prose is what would cost most. `Search` therefore finds out,
-by trying them, with which characters the expressions can begin at all, and has the standard library's `re` skip to
-those places. An opener may look back: to refuse a place, to begin a line, or to demand one character.
+To try some hundred expressions at each character of plain prose is what would cost most. `Search` therefore finds out,
+by trying them, with which characters each expression can begin at all, has the standard library's `re` skip to such
+places, and tries there only the expressions that can begin so. An opener may look back: to refuse a place, to begin a
+line, or to demand one character.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Openers:
-    """All openers as one expression, and the blocks by group name."""
+    """All openers, and the blocks they belong to, by number."""
 
     outside: Search
-    marked: tuple[str, ...]
+    marked: tuple[tuple[str, str], ...]
     blocks: tuple[tuple[Dialect, Block], ...]
     fences: tuple[tuple[Dialect, Block, regex.Pattern[str]], ...]
 
@@ -54,7 +55,7 @@ class Openers:
 
     def inside(self, closer: str) -> Search:
         """What to look for inside of a quotation: its end, and openers that mean a call wherever they stand."""
-        return _search((f"(?P<closer>{closer})", *self.marked))
+        return _search((("closer", closer), *self.marked))
 
 
 _ANY = "\U0010ffff"
@@ -65,14 +66,21 @@ _BEFORE = (" ", "x", ">", ")")
 _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _ASCII = tuple(map(chr, range(128)))
 _FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
+_EVERY = r"[\s\S]"
+_KEPT = 4096  # how many beginnings are kept in mind
 _OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
 """One of each kind of character outside of ASCII."""
+
+Found = tuple[str, regex.Match[str]]
+"""A label and what was found, whole or half."""
+_Expressions = tuple[tuple[str, regex.Pattern[str]], ...]
+_compiled = lru_cache(maxsize=2048)(regex.compile)
 
 
 @lru_cache(maxsize=2048)
 def _beginnings(expression: str, before: tuple[str, ...]) -> frozenset[str]:
     """The first characters, up to three, of all that an expression can match behind one of some texts."""
-    compiled = regex.compile(expression)
+    compiled = _compiled(expression)
     characters = (*_ASCII, *sorted({c for c in expression if not c.isascii()}), *_FOLDED, *_OTHERS)
     reach = _REACH if before is _BEFORE else 1
     if "(?<" not in expression and "\\b" not in expression:  # it does not look back
@@ -102,51 +110,82 @@ def _tree(begins: Iterable[str], end: str = "(?=") -> str:
 
 
 class Search:
-    """Several expressions as one, searched for with partial matches.
+    """Several labelled expressions, searched for as one alternation would be, with partial matches.
 
     Args:
-        expressions: what to search for, in order of precedence.
-
-    Attributes:
-        whole: all of them as one.
+        expressions: label and expression, in order of precedence.
     """
 
-    def __init__(self, expressions: Iterable[str]) -> None:
-        expressions = tuple(expressions)
-        self.whole = regex.compile("|".join(expressions))
-        demanded = {c for expression in expressions for d in _DEMANDED.findall(expression) for c in d}
-        self._edges = frozenset({"\n", *demanded})
-        anywhere = {begin for expression in expressions for begin in _beginnings(expression, _BEFORE)}
+    def __init__(self, expressions: Iterable[tuple[str, str]]) -> None:
+        self.expressions = tuple(expressions)
+        sources = [source for _, source in self.expressions]
+        self._edges = frozenset("\n").union(c for source in sources for d in _DEMANDED.findall(source) for c in d)
+        edges = tuple(sorted(self._edges))
+        self._begins = [(_beginnings(source, _BEFORE), _beginnings(source, ("", *edges))) for source in sources]
+        self._compiled = [(label, _compiled(source)) for label, source in self.expressions]
+        self._promising: tuple[dict[str, _Expressions], dict[str, _Expressions]] = ({}, {})
+        anywhere = frozenset[str]().union(*(begins for begins, _ in self._begins))
+        behind = _one_of(frozenset[str]().union(*(begins for _, begins in self._begins)))
         self._firsts = frozenset(begin[0] for begin in anywhere)
-        starts = ("", *sorted(self._edges))
-        behind = {begin[0] for expression in expressions for begin in _beginnings(expression, starts)}
-        some = f"[{''.join(map(re.escape, sorted(behind)))}]" if behind else "(?!)"
-        following = r"[\s\S]" if _ANY in behind else some
-        self._following = re.compile(following)
-        edges = f"[{''.join(map(re.escape, sorted(self._edges)))}](?={following})"
-        self._places = re.compile(f"{_tree(anywhere)}|{edges}" if anywhere else edges)
+        self._following = re.compile(behind)
+        places = f"[{''.join(map(re.escape, edges))}](?={behind})"
+        if anywhere:
+            places = _EVERY if _ANY in self._firsts else f"{_tree(anywhere)}|{places}"
+        self._places = re.compile(places)
 
-    def search(self, text: str, at: int) -> regex.Match[str] | None:
-        """The first match from a place on; if there is none, what could still become one at the end of the text."""
-        if _ANY in self._firsts:
-            return self.whole.search(text, at, partial=True)
-        half: regex.Match[str] | None = None
+    def search(self, text: str, at: int) -> Found | None:
+        """The first match from a place on, and its label; without one, what the end of the text may be half of."""
+        half: Found | None = None
         for place in self._candidates(text, at):
-            found = self.whole.match(text, place, partial=True)
-            if found and not found.partial:
-                return found
-            half = half or found
+            begin = text[place : place + _REACH]
+            edge = not place or text[place - 1] in self._edges
+            promising = self._promising[edge].get(begin)
+            if promising is None:
+                promising = self._which(begin, edge=edge)
+            for label, expression in promising:
+                found = expression.match(text, place, partial=True)
+                if found and not found.partial:
+                    return label, found
+                if found and not half:
+                    half = label, found
         return half
 
     def _candidates(self, text: str, at: int) -> Iterator[int]:
         if (not at or text[at - 1] in self._edges) and self._following.match(text, at):
             yield at
         for found in self._places.finditer(text, at):
-            place, character = found.start(), found.group()
-            if character in self._firsts:
+            place = found.start()
+            character = text[place]
+            if character in self._firsts or _ANY in self._firsts:
                 yield place
             if character in self._edges:
                 yield place + 1
+
+    def _which(self, begin: str, *, edge: bool) -> _Expressions:
+        """The expressions that may match what begins so: few, so that they are kept in mind."""
+        kept = self._promising[edge]
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[begin] = tuple(
+            expression
+            for expression, (anywhere, behind) in zip(self._compiled, self._begins, strict=True)
+            if _fits(begin, anywhere) or (edge and _fits(begin, behind))
+        )
+        return kept[begin]
+
+
+def _one_of(begins: Iterable[str]) -> str:
+    """An expression for the first characters of some beginnings."""
+    firsts = {begin[0] for begin in begins}
+    if _ANY in firsts:
+        return _EVERY
+    return f"[{''.join(map(re.escape, sorted(firsts)))}]" if firsts else "(?!)"
+
+
+def _fits(text: str, begins: Iterable[str]) -> bool:
+    return any(
+        all(c == b or (b == _ANY and not c.isascii()) for c, b in zip(text, begin, strict=False)) for begin in begins
+    )
 
 
 _search = lru_cache(maxsize=256)(Search)
@@ -156,10 +195,10 @@ _search = lru_cache(maxsize=256)(Search)
 def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
     blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
     fences = tuple((d, block, regex.compile(block.opener)) for d, block in blocks if block.kind == "fence")
-    groups = [(f"(?P<b{n}>{block.opener})", block.kind) for n, (_, block) in enumerate(blocks)]
-    marked = tuple(group for group, kind in groups if kind == "marked")
-    others = (f"(?P<code>{CODE})", f"(?P<reasoning>{REASONING})", f"(?P<leftover>{LEFTOVER})")
-    outside = Search((*(group for group, kind in groups if kind != "fence"), *others))
+    labelled = [(str(n), block.opener, block.kind) for n, (_, block) in enumerate(blocks)]
+    marked = tuple((label, opener) for label, opener, kind in labelled if kind == "marked")
+    others = (("code", CODE), ("reasoning", REASONING), ("leftover", LEFTOVER))
+    outside = Search((*((label, opener) for label, opener, kind in labelled if kind != "fence"), *others))
     return Openers(outside, marked, blocks, fences)
 
 

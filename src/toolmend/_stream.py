@@ -159,30 +159,30 @@ class StreamParser:
                 return ""
             search = openers.inside(self._ledger.quotation.closer) if self._ledger.quotation else openers.outside
             found = search.search(self._text, self._at)
-            if found is None or found.partial:
-                self._release(found.start() if found else len(self._text))
+            if found is None or found[1].partial:
+                self._release(found[1].start() if found else len(self._text))
                 self._trim()
                 return ""
             try:
-                opened = self._opener(openers, found)
+                opened = self._opener(openers, *found)
             except Undecided:
                 return ""
             if opened:
                 return opened
 
-    def _opener(self, openers: Openers, found: regex.Match[str]) -> str:
+    def _opener(self, openers: Openers, label: str, found: regex.Match[str]) -> str:
         """Act on an opener; return the region's text if a block opened."""
-        start, opener, group = found.start(), found.group(), found.lastgroup or ""
+        start, opener = found.start(), found.group()
         self._release(start)
-        if group == "closer" and self._ledger.quotation:
+        if label == "closer" and self._ledger.quotation:
             self._end_quotation(self._ledger.quotation, opener)
-        elif group == "leftover":
+        elif label == "leftover":
             self._ledger.tell(TextDelta("" if self._ledger.after_call or self._framed else opener, opener))
             self._at = found.end()
-        elif group == "reasoning":
+        elif label == "reasoning":
             self._begin_quotation(opener)
         else:
-            fence = openers.fence(self._text, start) if group == "code" else (*openers.blocks[int(group[1:])], opener)
+            fence = openers.fence(self._text, start) if label == "code" else (*openers.blocks[int(label)], opener)
             if fence is None:
                 self._begin_quotation(opener)
                 return ""
