@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 
 import json_repair
+import regex
 from _table import ratio, write
 from langchain_core.utils.json import parse_partial_json
 from openai_harmony import HarmonyEncodingName, Role, StreamableParser, load_harmony_encoding
@@ -72,7 +73,7 @@ def milliseconds(value: float) -> str:
 
 def prose() -> None:
     """Prose in small deltas against a loop that does no more than search each delta for all openers at once."""
-    openers = openers_of(DIALECTS, Toolbox(TOOLS)).outside.whole
+    openers = regex.compile("|".join(f"(?:{e})" for _, e in openers_of(DIALECTS, Toolbox(TOOLS)).outside.expressions))
     rows = []
     for name, unit in (("prose", PROSE), ("code", CODE), ("Chinese", "他说：你好。")):
         deltas = pieces(text_of(unit, SIZE))

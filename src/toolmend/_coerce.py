@@ -22,6 +22,7 @@ __all__ = ["allows", "fit", "part"]
 
 _MAX_DEPTH = 12  # schemas that refer to themselves end here
 _TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+_PLAIN = frozenset({"type", "title", "description", "default"})
 _TEXTUAL = frozenset({"string", "null"})
 _ALIASES = {
     "str": "string", "text": "string", "int": "integer", "float": "number", "double": "number", "bool": "boolean",
@@ -51,8 +52,16 @@ def fit(
             if tool.properties and not tool.parameters.get("additionalProperties"):
                 report.append(f"{key}: not declared, kept as written")
             continue
+        if not textual and type(value) is str and _is_text(schema):
+            fitted[key] = value
+            continue
         fitted[key] = _fit(value, schema, tool.parameters, key, report, textual=textual)
     return fitted, tuple(report)
+
+
+def _is_text(schema: object) -> bool:
+    """Whether a schema allows any string, and says so plainly."""
+    return isinstance(schema, dict) and schema.get("type") == "string" and _PLAIN.issuperset(schema)  # pyright: ignore
 
 
 def allows(kind: str, schema: object, root: Schema) -> bool:

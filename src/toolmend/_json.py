@@ -77,6 +77,8 @@ def strict(text: str) -> Any:
     if _SURROGATE.search(text):
         raise NotJSON("surrogates are for the careful reader")
     value = _decode(text)
+    if text.count("{") + text.count("[") <= _MAX_DEPTH:
+        return value
     level: list[Any] = [value]
     for _ in range(_MAX_DEPTH + 1):
         level = [child for node in level for child in _children(node)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import lru_cache
+from json import JSONDecoder
 
 import regex
 
@@ -98,6 +99,7 @@ def _tail(closer: str) -> regex.Pattern[str]:
 
 
 _NONE = "(?!)"
+_JSON = JSONDecoder(parse_int=len, parse_float=len)  # where values end is asked, not what they are
 _compiled = lru_cache(maxsize=64)(regex.compile)
 
 
@@ -149,7 +151,7 @@ class JsonBody:
         text = self._carry + text
         self._carry = ""
         self._sure = self._end_of_sure(text)
-        position = 0
+        position = self._leap(text)
         while position < len(text) and not self._carry:
             if self._value_end is not None:
                 end, position = self._read_tail(text, position, self._value_end)
@@ -180,6 +182,21 @@ class JsonBody:
                 return found.start()
             position = found.end()
         return len(text)
+
+    def _leap(self, text: str) -> int:
+        """Step over a value that begins the text and is valid JSON with no closer in it; where to go on."""
+        if self._depth or self._quote or self._value_end is not None:
+            return 0
+        try:
+            start = len(text) - len(text.lstrip())
+            _, end = _JSON.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return 0
+        if text[start] not in "{[" or end > self._sure or self._ends.search(text, start, end):
+            return 0
+        self._value_end = self._at + end
+        self._previous = text[end - 1]
+        return end
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         """Step over one token; return the region's end, if this was it, and where to go on."""

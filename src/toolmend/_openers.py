@@ -21,7 +21,7 @@ from toolmend._dialect import Dialect
 from toolmend._quotation import CODE, REASONING
 from toolmend._toolbox import Toolbox
 
-__all__ = ["OpenBlock", "Openers", "Search", "Undecided", "openers_of"]
+__all__ = ["Found", "OpenBlock", "Openers", "Search", "Undecided", "openers_of"]
 
 _PIECES = 512  # how many small pieces of a region are kept apart before they are joined
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from toolmend._coerce import fit
@@ -57,12 +58,15 @@ class Written:
     repairs: tuple[str, ...] = ()
 
 
+_names_of = lru_cache(maxsize=256)(Names)
+
+
 class Toolbox:
     """The tools that may be called now."""
 
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._known = Names(self._tools)
+        self._known = _names_of(tuple(self._tools))
         self.names = self._known.pattern
         """A regular expression that matches any of the names, as models write them."""
 

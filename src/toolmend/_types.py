@@ -139,7 +139,9 @@ def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
     Raises:
         ToolmendError: as `ToolSpec.of`, or a name is given twice.
     """
-    specs = tuple(ToolSpec.of(tool) for tool in tools)
+    specs = tuple([tool if type(tool) is ToolSpec else ToolSpec.of(tool) for tool in tools])
+    if len({spec.name for spec in specs}) == len(specs):
+        return specs
     seen: set[str] = set()
     for spec in specs:
         if spec.name in seen:

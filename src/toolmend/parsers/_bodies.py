@@ -44,13 +44,13 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
         if not found:
             raise NotACall("an empty list", meant=False)
         return found
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise NotACall("no call object", meant=False)
-    fields = cast("Mapping[str, Any]", value)
+    fields = cast("dict[str, Any]", value)
     for key in WRAPPER_KEYS:
-        if isinstance(fields.get(key), (list, Mapping)):
+        if isinstance(fields.get(key), (list, dict)):
             return _calls(fields[key], repairs, alone=alone)
-    if isinstance(fields.get("function"), Mapping):
+    if isinstance(fields.get("function"), dict):
         return [_call(fields["function"], repairs, alone=alone, call_id=fields.get("id"))]
     return [_call(fields, repairs, alone=alone, call_id=fields.get("id"))]
 
@@ -79,9 +79,9 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
 def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> Written:
     """``{name: {arguments}}``."""
     [(name, arguments)] = fields.items() if len(fields) == 1 else [("", None)]
-    if not isinstance(arguments, Mapping):
+    if not isinstance(arguments, dict):
         raise NotACall("an object without a tool's name", meant=False)
-    inside = cast("Mapping[str, Any]", arguments)
+    inside = cast("dict[str, Any]", arguments)
     return Written(name=name, arguments=inside, loose=True, repairs=(*repairs, "took a key for the name"))
 
 
@@ -95,6 +95,6 @@ def _arguments(value: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
             raise NotACall(f"arguments are not readable as JSON: {error}") from error
     if value is None or value == "" or (isinstance(value, str) and not value.strip()):
         return {}, repairs
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise NotACall("arguments are no object")
-    return cast("Mapping[str, Any]", value), repairs
+    return cast("dict[str, Any]", value), repairs
