@@ -13,6 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -265,6 +266,20 @@ class Counter(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         self.tokens.append(token)
+
+
+class Limiter(BaseRateLimiter):
+    """Counts who waits."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.count += 1
+        return True
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        return self.acquire()
 
 
 @dataclass(frozen=True)

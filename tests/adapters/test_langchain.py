@@ -27,7 +27,6 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.outputs import LLMResult
-from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableLambda
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, StateGraph
@@ -44,6 +43,7 @@ from tests.adapters.langchain_scripts import (
     BindingScript,
     ChunkScript,
     Counter,
+    Limiter,
     OllamaServer,
     RefusedError,
     Script,
@@ -1017,20 +1017,6 @@ async def test_one_run_inside_another_runnable() -> None:
 
     RunnableLambda(outer).invoke("?", config)
     assert (counter.starts, usage.usage_metadata["script-1"]["total_tokens"]) == (1, 12)
-
-
-class Limiter(BaseRateLimiter):
-    """Counts who waits."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def acquire(self, *, blocking: bool = True) -> bool:
-        self.count += 1
-        return True
-
-    async def aacquire(self, *, blocking: bool = True) -> bool:
-        return self.acquire()
 
 
 async def test_the_inner_model_s_settings_hold() -> None:
