@@ -32,6 +32,7 @@ ORDER = [
     *("_element_tags", "_elements"),
     *("_body", "_quotation"),
     *("_deltas", "_dialect", "_openers", "_ledger"),
+    "_foreign",
     "parsers",
     "_stream",
     *("_turn", "_refusal"),

@@ -26,6 +26,7 @@ from toolmend._blocks import Block, NotHere
 from toolmend._deltas import JsonDeltas
 from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, Reply, TextDelta
+from toolmend._foreign import Foreign
 from toolmend._ledger import Ledger
 from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
 from toolmend._quotation import Quotation, is_quoted, is_shown
@@ -66,7 +67,8 @@ class StreamParser:
     Args:
         tools: the tools offered, as `ToolSpec`s or OpenAI tool dicts. Without tools nothing is recovered.
         dialects: the formats to read, in order of precedence.
-        echoes: texts that are not the model's own, such as tool results: a call copied out of them does not run.
+        echoes: texts that are not the model's own: results of tools, or a `Foreign`. A call copied out of them does
+            not run.
         stream_arguments: tell the arguments as `ToolCallDelta`s while they are written.
 
     Raises:
@@ -78,12 +80,12 @@ class StreamParser:
         tools: Iterable[Tool] = (),
         *,
         dialects: Sequence[Dialect] = DIALECTS,
-        echoes: Iterable[str] = (),
+        echoes: Iterable[str] | Foreign = (),
         stream_arguments: bool = False,
     ) -> None:
         self._tools = Toolbox(specs_of(tools))
         self._openers = openers_of(tuple(dialects), self._tools) if self._tools else None
-        self._echoes = tuple(echoes)
+        self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
         self._stream_arguments = stream_arguments
         self._ledger = Ledger(stream_arguments=stream_arguments)
         self._closed = False
@@ -280,8 +282,9 @@ class StreamParser:
         try:
             if not whole:
                 raise NotACall("cut off by the length limit")
-            if any(raw.strip() in echo for echo in self._echoes):
-                raise NotACall("copied from a tool result")
+            source = self._foreign.source_of(raw)
+            if source:
+                raise NotACall(f"copied from {source}")
             for written in opened.dialect.parse(Region(raw, opened.lead, self._tools)):
                 if isinstance(written, NotACall):
                     refused.append(written)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from toolmend._dialect import Dialect
 from toolmend._errors import ToolmendError
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
+from toolmend._foreign import Foreign, neutral, restored
 from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
 from toolmend.parsers import DIALECTS, get_dialect
@@ -72,8 +73,8 @@ class Turn:
         tools: the tools offered in this request, as `ToolSpec`s or OpenAI tool dicts.
         tool_choice: ``"auto"``, ``"none"``, ``"required"`` or the names that may be called.
         options: see `Options`.
-        echoes: texts that are not the model's own (tool results in the history): a call that the model merely
-            copies out of them is not run.
+        echoes: texts that are not the model's own (tool results in the history, or a `Foreign`): a call that the
+            model merely copies out of them is not run.
 
     Raises:
         ToolmendError: a tool's schema is broken, or the choice names a tool that is not offered.
@@ -85,12 +86,13 @@ class Turn:
         *,
         tool_choice: ToolChoice = "auto",
         options: Options | None = None,
-        echoes: Iterable[str] = (),
+        echoes: Iterable[str] | Foreign = (),
     ) -> None:
         self.options = options or Options()
         self.tools = specs_of(tools)
         self.tool_choice = tool_choice
-        self._echoes = tuple(echoes)
+        self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
+        self._mark = ""
         self._prompt = get_dialect(self.options.prompt_dialect, self.options.dialects)
         self.callable = self._allowed()
 
@@ -116,8 +118,21 @@ class Turn:
         return self._prompt.render_calls(calls)
 
     def render_results(self, results: Sequence[ToolResult]) -> str:
-        """Results of tools as user text."""
-        return self._prompt.render_results(results)
+        """Results of tools as user text, with the markers in them broken.
+
+        A model that copies them writes them broken too, so that nothing opens; what is read from then on is mended.
+        """
+        if not self.active:
+            return self._prompt.render_results(results)
+        self._mark = self._foreign.mark
+        names = [tool.name for tool in self.callable]
+        return self._prompt.render_results(
+            [replace(result, content=neutral(result.content, self._mark, names)) for result in results]
+        )
+
+    def mended(self, value: Any) -> Any:
+        """What the model wrote, text or arguments, without what `render_results` has broken markers with."""
+        return restored(value, self._mark) if self._mark else value
 
     def reader(self, *, stream_arguments: bool = False) -> Reader:
         """A reader for one reply that arrives in pieces.
@@ -150,7 +165,7 @@ class Turn:
     def parser(self, *, stream_arguments: bool = False) -> StreamParser:
         """The parser behind `reader`, for callers who want events."""
         return StreamParser(
-            self.callable, dialects=self.options.dialects, echoes=self._echoes, stream_arguments=stream_arguments
+            self.callable, dialects=self.options.dialects, echoes=self._foreign, stream_arguments=stream_arguments
         )
 
     def _allowed(self) -> tuple[ToolSpec, ...]:
@@ -179,6 +194,7 @@ class Reader:
     """
 
     def __init__(self, turn: Turn, *, stream_arguments: bool = False) -> None:
+        self._turn = turn
         self._parser = turn.parser(stream_arguments=stream_arguments)
         self._begun: dict[int, ArgumentsDelta] = {}  # calls being written, by their index
         self._events: list[Event] = []
@@ -216,7 +232,7 @@ class Reader:
     def held(self) -> str:
         """What was fed but not yet shown: an adapter shows it when a stream is given up half way."""
         held = "".join(self._space) + self._parser.held
-        return held.lstrip() if self._after_call else held
+        return self._turn.mended(held.lstrip() if self._after_call else held)
 
     @property
     def reply(self) -> Reply:
@@ -241,7 +257,7 @@ class Reader:
                 case ToolCallParsed():
                     ids = [begun.id for _, begun in sorted(self._begun.items())]
                     ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
-                    items.extend(replace(call, id=ids[n]) for n, call in enumerate(event.calls))
+                    items.extend(self._call(call, ids[n]) for n, call in enumerate(event.calls))
                     self._begun.clear()
                     self._space.clear()
                     self._after_call = True
@@ -249,14 +265,18 @@ class Reader:
         return items
 
     def _piece(self, delta: ToolCallDelta, items: list[Item]) -> None:
-        begun = self._begun.get(delta.index)
-        if begun is None or delta.arguments:
+        begun, written = self._begun.get(delta.index), self._turn.mended(delta.arguments)
+        if begun is None or written:
             call_id = begun.id if begun else _fresh_id()
-            self._begun[delta.index] = ArgumentsDelta(call_id, delta.name, delta.arguments)
+            self._begun[delta.index] = ArgumentsDelta(call_id, delta.name, written)
             items.append(self._begun[delta.index])
+
+    def _call(self, call: ToolCall, call_id: str) -> ToolCall:
+        return replace(call, id=call_id, arguments=self._turn.mended(call.arguments))
 
     def _text(self, text: str, items: list[Item]) -> None:
         """Show text, but keep its trailing white space until it is known whether a call follows."""
+        text = self._turn.mended(text)
         if self._after_call:
             text = text.lstrip()
         shown = text.rstrip()

@@ -417,16 +417,30 @@ async def test_a_call_copied_out_of_a_tool_result_does_not_run(mode: Any, conten
     assert [part.part_kind for part in response.parts] == ["text"]
 
 
-async def test_a_call_that_the_user_quoted_or_a_retry_shows_does_run() -> None:
+@pytest.mark.parametrize(
+    ("asked", "complaint", "runs"),
+    [
+        ("Write {}", [{"type": "missing", "loc": ("city",), "msg": "Try {}", "input": {}}], True),
+        ("Sum up: {}", "no such city", False),
+        ("Weather?", "no such city; the page says {}", False),
+    ],
+)
+async def test_a_call_that_the_user_asked_for_or_a_complaint_shows_does_run(
+    asked: str, complaint: Any, runs: bool
+) -> None:
     quoted = fence("get_weather", city="Paris")
-    script = Script(quoted)
+    content = (
+        complaint.format(quoted)
+        if isinstance(complaint, str)
+        else [{**item, "msg": item["msg"].format(quoted)} for item in complaint]
+    )
     messages = [
-        *question(f"Write {quoted}"),
+        *question(asked.format(quoted)),
         ModelResponse(parts=[PARIS]),
-        ModelRequest(parts=[result(f"Try {quoted}", outcome="retried")]),
+        ModelRequest(parts=[result(content, outcome="retried")]),
     ]
-    response = await FallbackToolModel(script.model).request(messages, None, params(WEATHER))
-    assert [part.part_kind for part in response.parts] == ["tool-call"]
+    response = await FallbackToolModel(Script(quoted).model).request(messages, None, params(WEATHER))
+    assert [part.part_kind for part in response.parts] == ["tool-call" if runs else "text"]
 
 
 def result(content: Any, **fields: Any) -> ToolReturnPart:

@@ -42,6 +42,7 @@ class StreamedReply:
     """
 
     def __init__(self, turn: Turn, *, blocks: bool = False) -> None:
+        self._turn = turn
         self._search = SearchedText(turn) if turn.active else None
         self._numbers = _CallNumbers()
         if blocks:
@@ -90,7 +91,7 @@ class StreamedReply:
         has_text = any(map(text_in, parts_of(message)))
         pieces = self._pieces(message) if has_text else []
         if message.tool_call_chunks:
-            numbered = self._numbers.of(message.tool_call_chunks)
+            numbered = self._numbers.of(self._turn.mended(message.tool_call_chunks))
             message = message.model_copy(update={"tool_call_chunks": numbered})
             pieces += self._search.stop()
         if message.chunk_position == "last":

@@ -9,7 +9,7 @@ Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
@@ -23,11 +23,12 @@ from langchain_core.messages import (
 )
 from langchain_core.utils.function_calling import convert_to_json_schema
 
+from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
 
-__all__ = ["answer_format", "as_text", "mentions_tools", "result_texts"]
+__all__ = ["answer_format", "as_text", "foreign_texts", "mentions_tools"]
 
 
 def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
@@ -38,9 +39,21 @@ def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
     )
 
 
-def result_texts(messages: Iterable[BaseMessage]) -> list[str]:
-    """What tools have answered so far; text the model may copy without meaning it."""
-    return [_text_of(message, "\n") for message in messages if isinstance(message, ToolMessage)]
+def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
+    """What the model may copy without meaning it: tool answers and user messages."""
+    kept = tuple(messages)
+
+    def results() -> Iterator[str]:
+        return (_text_of(message, "\n") for message in kept if isinstance(message, ToolMessage))
+
+    def users() -> Iterator[str]:
+        asked = (message for message in kept if _role(message) == "user")
+        return (text for message in asked for text in map(text_in, parts_of(message)) if text)
+
+    def system() -> Iterator[str]:
+        return (_text_of(message, "\n") for message in kept if _role(message) in ("system", "developer"))
+
+    return Foreign(results, users=users, system=system)
 
 
 def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "") -> list[BaseMessage]:
@@ -67,17 +80,25 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "") ->
             _add(spoken, _results(cast("Iterable[ToolMessage]", group), names, turn))
             continue
         for message in group:
-            role = message.role if isinstance(message, ChatMessage) else ""
-            if isinstance(message, SystemMessage) or role in ("system", "developer"):
-                system.append(_text_of(message, "\n"))
-            elif isinstance(message, AIMessage) or role == "assistant":
-                _add(spoken, _assistant(message, turn))
-            elif isinstance(message, HumanMessage) or role == "user":
-                _add(spoken, _user(message))
-            else:
-                spoken.append(message)
+            match _role(message):
+                case "system" | "developer":
+                    system.append(_text_of(message, "\n"))
+                case "assistant":
+                    _add(spoken, _assistant(message, turn))
+                case "user":
+                    _add(spoken, _user(message))
+                case _:
+                    spoken.append(message)
     instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
     return [SystemMessage(content=instructions), *spoken] if instructions else spoken
+
+
+def _role(message: BaseMessage) -> str:
+    """Who speaks, in the words of the wire."""
+    if isinstance(message, ChatMessage):
+        return message.role
+    roles = {SystemMessage: "system", AIMessage: "assistant", HumanMessage: "user"}
+    return next((role for kind, role in roles.items() if isinstance(message, kind)), "")
 
 
 def answer_format(arguments: dict[str, Any]) -> str:

@@ -37,7 +37,10 @@ def searched(result: ChatResult, turn: Turn) -> ChatResult:
     generations = list(result.generations)
     for i, generation in enumerate(generations):
         message, info = generation.message, generation.generation_info
-        if not isinstance(message, AIMessage) or message.tool_calls or message.invalid_tool_calls:
+        if not isinstance(message, AIMessage):
+            continue
+        if message.tool_calls or message.invalid_tool_calls:
+            generations[i] = ChatGeneration(message=_mended(message, turn), generation_info=info)
             continue
         truncated = was_cut(info, message.response_metadata)
         read = _recovered(message, turn, truncated=truncated)
@@ -64,12 +67,13 @@ class SearchedText:
     """
 
     def __init__(self, turn: Turn) -> None:
+        self._turn = turn
         self._reader: Reader | None = turn.reader()
         self._shown = self._divided = False
 
     def feed(self, text: str) -> list[str | ToolCall]:
         """Take the next piece; give out what is certain."""
-        return [text] if self._reader is None else self._apart(self._reader.feed(text))
+        return [self._turn.mended(text)] if self._reader is None else self._apart(self._reader.feed(text))
 
     def close(self, *, truncated: bool) -> list[str | ToolCall]:
         """Take the end of the text; later text passes as it is."""
@@ -117,7 +121,15 @@ def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> AIMessage:
         shown = "".join(item for item in items if isinstance(item, str))
         if shown:
             kept.append(shown if isinstance(part, str) else {**part, "text": shown})
-    return _with_calls(message, kept, calls) if calls else message
+    return _with_calls(message, kept, calls) if calls else _mended(message, turn)
+
+
+def _mended(message: AIMessage, turn: Turn) -> AIMessage:
+    """The message as it is, but for the markers that were broken in what tools have answered."""
+    content, calls = turn.mended(content_of(message)), turn.mended(message.tool_calls)
+    if content == content_of(message) and calls == message.tool_calls:
+        return message
+    return message.model_copy(update={"content": content, "tool_calls": calls})
 
 
 def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) -> AIMessage:

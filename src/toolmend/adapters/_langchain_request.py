@@ -19,8 +19,8 @@ from toolmend._turn import Options, ToolChoice, Turn
 from toolmend.adapters._langchain_history import (
     answer_format,
     as_text,
+    foreign_texts,
     mentions_tools,
-    result_texts,
 )
 
 __all__ = ["CHOICE", "Request", "as_openai", "refuses"]
@@ -63,7 +63,7 @@ class Request:
             functions.values(),
             tool_choice=_choice(choice, functions, builtin) if functions else "none",
             options=options,
-            echoes=result_texts(messages),
+            echoes=foreign_texts(messages),
         )
         return cls(messages, {key: value for key, value in arguments.items() if key != CHOICE}, turn)
 

@@ -9,7 +9,6 @@ Images, reasoning and all else stay where they are.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -29,20 +28,21 @@ from pydantic_ai.messages import (
     UserContent,
     UserPromptPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 
+from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 
 __all__ = [
+    "foreign_texts",
     "history_as_text",
     "is_suspended",
     "mentions_tools",
     "recorded_instructions",
-    "result_texts",
     "without_system",
 ]
 
-_JOINER = "\u200d"  # what the framework breaks special tokens with on their way to the model
 # Errors are marked as such in the text we write, so they need not be wrapped in JSON as well.
 _BARE = (
     {"wrap_if_error": False}
@@ -78,19 +78,32 @@ def mentions_tools(messages: Iterable[ModelMessage]) -> bool:
     return any(isinstance(part, ToolCallPart) or _is_result(part) for message in messages for part in message.parts)
 
 
-def result_texts(messages: Iterable[ModelMessage]) -> list[str]:
-    """What tools have answered, as a model may copy it; complaints of the framework are left out.
+def foreign_texts(messages: Sequence[ModelMessage], params: ModelRequestParameters) -> Foreign:
+    """What the model may copy without meaning it; complaints of the framework are left out."""
+    kept = tuple(messages)
 
-    A model quotes the strings inside JSON without their escapes, and special tokens reach us whole
-    although the model has seen them broken: both forms are given.
-    """
-    found: list[str] = []
-    for message in messages:
-        for part in message.parts:
-            if isinstance(part, ToolReturnPart) and part.outcome != "retried":
-                text = part.model_response_str(**_BARE)
-                found.extend((text, *_strings_in(text)))
-    return found + [text.replace(_JOINER, "") for text in found if _JOINER in text]
+    def parts() -> Iterator[ModelRequestPart]:
+        return (part for message in kept if isinstance(message, ModelRequest) for part in message.parts)
+
+    def results() -> Iterator[str]:
+        answers = (part for part in parts() if isinstance(part, ToolReturnPart) and _is_answer(part))
+        return (part.model_response_str(**_BARE) for part in answers)
+
+    def users() -> Iterator[str]:
+        prompts = (part.content for part in parts() if isinstance(part, UserPromptPart))
+        items = (item for content in prompts for item in ([content] if isinstance(content, str) else content))
+        return (text for text in map(_plain, items) if isinstance(text, str))
+
+    def system() -> Iterator[str]:
+        yield from (part.content for part in parts() if isinstance(part, SystemPromptPart))
+        yield from (part.content for part in params.instruction_parts or recorded_instructions(kept))
+
+    return Foreign(results, users=users, system=system)
+
+
+def _is_answer(part: ToolReturnPart) -> bool:
+    """Whether the tool has said this itself; a list of what is wrong with the arguments is the framework's."""
+    return part.outcome != "retried" or isinstance(part.content, str)
 
 
 def recorded_instructions(messages: Sequence[ModelMessage]) -> list[InstructionPart]:
@@ -211,22 +224,3 @@ def _is_retry(part: object) -> bool:
 
 def _is_user_text(part: object) -> bool:
     return isinstance(part, UserPromptPart) or _is_result(part) or _is_retry(part)
-
-
-def _strings_in(text: str) -> list[str]:
-    if not text.lstrip().startswith(("{", "[", '"')):
-        return []
-    try:
-        pending: list[object] = [json.loads(text)]
-    except (ValueError, RecursionError):
-        return []
-    found: list[str] = []
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, dict):
-            pending.extend(cast("dict[str, object]", value).values())
-        elif isinstance(value, list):
-            pending.extend(cast("list[object]", value))
-    return found

@@ -30,7 +30,7 @@ def recovered(response: ModelResponse, turn: Turn) -> ModelResponse:
     if not turn.active or response.state == "suspended":
         return response
     if any(isinstance(part, ToolCallPart) for part in parts):
-        return response
+        return _mended(response, turn)
     cut = is_cut(response.finish_reason, response.state)
     last = next((part for part in reversed(parts) if isinstance(part, TextPart)), None)
     mended: list[ModelResponsePart] = []
@@ -40,7 +40,7 @@ def recovered(response: ModelResponse, turn: Turn) -> ModelResponse:
         else:
             mended.append(part)
     if not any(isinstance(part, ToolCallPart) for part in mended):
-        return response
+        return _mended(response, turn)
     reason = response.finish_reason
     return replace(response, parts=mended, finish_reason="tool_call" if reason == "stop" else reason or "tool_call")
 
@@ -76,6 +76,22 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in cast("list[Any]", value)]
     return value
+
+
+def _mended(response: ModelResponse, turn: Turn) -> ModelResponse:
+    """The response as it is, but for the markers that were broken in what tools have answered."""
+    parts: list[ModelResponsePart] = []
+    for part in response.parts:
+        if isinstance(part, TextPart):
+            content = turn.mended(part.content)
+            parts.append(part if content == part.content else replace(part, content=content))
+        elif isinstance(part, ToolCallPart):
+            args = turn.mended(part.args)
+            parts.append(part if args == part.args else replace(part, args=args))
+        else:
+            parts.append(part)
+    changed = any(mine is not theirs for mine, theirs in zip(parts, response.parts, strict=True))
+    return replace(response, parts=parts) if changed else response
 
 
 def _read(part: TextPart, turn: Turn, *, truncated: bool) -> Iterator[ModelResponsePart]:

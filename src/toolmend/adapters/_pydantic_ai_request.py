@@ -20,11 +20,11 @@ from pydantic_ai.tools import ToolDefinition
 from toolmend._turn import Options, Turn
 from toolmend._types import ToolSpec
 from toolmend.adapters._pydantic_ai_history import (
+    foreign_texts,
     history_as_text,
     is_suspended,
     mentions_tools,
     recorded_instructions,
-    result_texts,
     without_system,
 )
 
@@ -87,7 +87,7 @@ class Outgoing:
             specs,
             tool_choice=[spec.name for spec in specs] if required else "auto",
             options=options,
-            echoes=result_texts(messages) if specs else (),
+            echoes=foreign_texts(messages, params),
         )
 
     def as_text(self) -> RequestArguments:

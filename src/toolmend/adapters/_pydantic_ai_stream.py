@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from pydantic_ai.messages import (
     ModelResponse,
+    ModelResponsePart,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
@@ -158,11 +159,15 @@ class RecoveredStream(StreamedResponse):
             case PartStartEvent():
                 yield from self._decide(native=isinstance(event.part, ToolCallPart))
                 # A copy: the base class writes into parts, and the inner stream keeps its own.
-                yield self._parts_manager.handle_part(vendor_part_id=("inner", event.index), part=replace(event.part))
+                yield self._parts_manager.handle_part(vendor_part_id=("inner", event.index), part=self._own(event.part))
             case PartDeltaEvent():
                 yield from self._forward(event)
             case _:
                 pass
+
+    def _own(self, part: ModelResponsePart) -> ModelResponsePart:
+        args = {"args": self.turn.mended(part.args)} if isinstance(part, ToolCallPart) else {}
+        return replace(part, **args)
 
     def _forward(self, event: PartDeltaEvent) -> Events:
         """A change to a part that is no text, under our own index."""
@@ -180,7 +185,7 @@ class RecoveredStream(StreamedResponse):
             changed = manager.handle_tool_call_delta(
                 vendor_part_id=place,
                 tool_name=delta.tool_name_delta,
-                args=delta.args_delta,
+                args=self.turn.mended(delta.args_delta),
                 tool_call_id=delta.tool_call_id,
                 provider_name=delta.provider_name,
                 provider_details=delta.provider_details,
@@ -198,7 +203,8 @@ class RecoveredStream(StreamedResponse):
         passage.metadata.update(metadata)
         if passage.reader is None and not self._native:
             passage.reader = self.turn.reader()  # new, or its text goes on after another part
-        yield from self._show(passage, passage.reader.feed(text) if passage.reader else [text])
+        reader = passage.reader
+        yield from self._show(passage, reader.feed(text) if reader else [self.turn.mended(text)])
         if passage.metadata and passage.place is not None:
             yield from self._text(passage, "")
 

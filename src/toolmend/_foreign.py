@@ -1,0 +1,152 @@
+"""Text in a request that is not the model's own: what tools answered, what users wrote.
+
+A model that is shown a call may repeat it without meaning it. So a region of the reply that stood in a result or in a
+user message, to the letter but for white space and escapes, is a copy; a user may ask for a call, but has to do it in
+so many words at the beginning of the message. And where we write results into the prompt ourselves, the markers in
+them get an invisible character, which is taken out again of all that the model writes.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, cast
+
+__all__ = ["Foreign", "Texts", "neutral", "restored"]
+
+Texts = Iterable[str] | Callable[[], Iterable[str]]
+"""Texts, or what gathers them: a reply without anything like a call never asks."""
+
+_MARKS = (*"\u2063\u2064\u2062\u2061\u2060", *map(chr, range(0xE000, 0xF900)))  # no one sees these, few use those
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+# Of what comes between the letters nothing counts: a page is quoted with other line breaks, out of a JSON string or
+# out of HTML.
+_BETWEEN = re.compile(r"\\[nrt]|[\\\s\u200b-\u200d\u2060-\u2064\ufeff]")
+_PIECE = 16  # shorter pieces of a call are found in many texts
+
+_ASKS = re.compile(
+    r"\W*(?:(?:please|now|then|ok(?:ay)?|just|hey|hi|(?:can|could|would|will) you|i want you to)\b[\s,:]*)*"
+    r"(?:call|run|execute|invoke|use|perform|make|do|try|write|evaluate|calculate|compute)\b",
+    re.IGNORECASE,
+)
+_THIS = re.compile(
+    r"(?:the|this|exactly|following|tools?|functions?|calls?|forme|now|please|again|json|[:,\"'`])*", re.IGNORECASE
+)
+
+_MARKER = r"""
+    <(?=[|｜]|/?(?:[\w.|-]{1,12}[:|_.])?
+        (?:tool|function|invoke|param|arg_|call\b|think|reasoning|escape>|start_of|end_of|start_function|end_function
+        |longcat|s>|bos>|eos>))
+  | \[(?=/?(?:TOOL|END_TOOL|AVAILABLE_TOOLS|ARGS\]|CALL_ID\]|INST\]|THINK\]|SYSTEM_PROMPT\]))
+  | \](?=<\]minimax)
+  | f(?=unctools\[)
+"""
+
+
+class Foreign:
+    """The texts of one request that are not the model's own.
+
+    Args:
+        results: what tools have answered.
+        users: what users have written; one text for each that stands by itself.
+        system: what tells the model how to behave: a call that stands there is not foreign.
+    """
+
+    def __init__(self, results: Texts = (), *, users: Texts = (), system: Texts = ()) -> None:
+        # Gathered at once unless that is left to us: a generator would be empty for the second reader.
+        self._results = results if callable(results) else tuple(results)
+        self._users = users if callable(users) else tuple(users)
+        self._system = system if callable(system) else tuple(system)
+
+    def source_of(self, region: str) -> str | None:
+        """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
+        said = _bare(region)
+        if not said or any(said in text for text in self._system_bare):
+            return None
+        if any(said in text for text in self._results_bare) or _assembled(said, self._results_bare):
+            return "a tool result"
+        if any(said in _bare(text) and not _asks_for(said, text) for text in _texts(self._users)):
+            return "a user message"
+        return None
+
+    @cached_property
+    def mark(self) -> str:
+        """A character that occurs in none of the texts; empty in the odd case that all do."""
+        texts = [*_texts(self._results), *_texts(self._users), *_texts(self._system)]
+        return next((mark for mark in _MARKS if not any(mark in text for text in texts)), "")
+
+    @cached_property
+    def _results_bare(self) -> tuple[str, ...]:
+        return tuple(map(_bare, _texts(self._results)))
+
+    @cached_property
+    def _system_bare(self) -> tuple[str, ...]:
+        return tuple(map(_bare, _texts(self._system)))
+
+
+def neutral(text: str, mark: str, names: Iterable[str]) -> str:
+    """A text in which nothing opens a call or ends a turn any more.
+
+    Args:
+        text: what a tool has answered.
+        mark: the character that breaks the markers.
+        names: of the tools: there are formats whose tags are called like them.
+    """
+    tags = "|".join(map(re.escape, names)) or "(?!)"
+    marker = rf"{_MARKER} | <(?=/?(?:{tags})[>\s])"
+    return re.sub(marker, lambda found: found.group() + mark, text, flags=re.IGNORECASE | re.VERBOSE)
+
+
+def restored(value: Any, mark: str) -> Any:
+    """What the model wrote, without the mark; strings inside dicts and lists too."""
+    if isinstance(value, str):
+        return value.replace(mark, "")
+    if isinstance(value, dict):
+        return {restored(k, mark): restored(v, mark) for k, v in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [restored(item, mark) for item in cast("list[Any]", value)]
+    return value
+
+
+def _texts(texts: Texts) -> Iterable[str]:
+    return texts() if callable(texts) else texts
+
+
+def _bare(text: str) -> str:
+    """The letters of a text, whatever it is wrapped in."""
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "\\u" in text else text
+    text = _BETWEEN.sub("", html.unescape(text))
+    # Half characters that belong together come from two escapes.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _assembled(said: str, results: Iterable[str]) -> bool:
+    """Whether a region is put together from pieces of several results, in their order."""
+    rest = said
+    for text in results:
+        length = _shared(rest, text)
+        if length == len(rest) or length >= _PIECE:
+            rest = rest[length:]
+        if not rest:
+            return True
+    return False
+
+
+def _shared(text: str, other: str) -> int:
+    """How much of the beginning of a text occurs anywhere in another."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text[:middle] in other else (low, middle - 1)
+    return low
+
+
+def _asks_for(said: str, text: str) -> bool:
+    """Whether a user message begins by asking for the very call."""
+    asks = _ASKS.match(text)
+    if not asks:
+        return False
+    lead, found, _ = _bare(text[asks.end() :]).partition(said)
+    return bool(found) and _THIS.fullmatch(lead) is not None
