@@ -1,9 +1,9 @@
 """A PydanticAI stream whose text is read for calls while it arrives.
 
-Every text part of the inner stream is a `_Passage` with a reader of its own. All events go through
-this stream's own parts manager, since one recovered call shifts the index of every part after it.
-What the framework's base class makes itself, the ends of parts and the final result, is dropped
-from the inner stream and made anew.
+Every text part of the inner stream is a passage with a reader of its own; what the readers give out
+is shown by `_pydantic_ai_parts`. All other parts are copied, under an index of our own. What the
+framework's base class makes itself, the ends of parts and the final result, is dropped from the
+inner stream and made anew.
 
 Native calls pass. When one arrives, text that was held back until then is shown as text, and none
 is searched any more.
@@ -11,10 +11,10 @@ is searched any more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from pydantic_ai.messages import (
     ModelResponse,
@@ -31,13 +31,11 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import StreamedResponse
 from pydantic_ai.usage import RequestUsage
 
-from toolmend._turn import Item, Reader, Turn
-from toolmend._types import ToolCall
-from toolmend.adapters._pydantic_ai_reply import arguments_as_json, is_cut, recovered
+from toolmend._turn import Turn
+from toolmend.adapters._pydantic_ai_parts import Events, Passage, ShownParts
+from toolmend.adapters._pydantic_ai_reply import is_cut, recovered
 
 __all__ = ["RecoveredStream"]
-
-Events = Iterator[ModelResponseStreamEvent]
 
 # What a stream tells about itself grows every few releases; `final_result_event` is made anew.
 _BOOKKEEPING = tuple(
@@ -45,25 +43,6 @@ _BOOKKEEPING = tuple(
     for own in fields(StreamedResponse)
     if not own.init and not own.name.startswith("_") and own.name != "final_result_event"
 )
-
-
-@dataclass
-class _Passage:
-    """A text part of the inner stream on its way through its reader.
-
-    Attributes:
-        number: which of our text parts it is shown in; text after a call needs another one.
-        reader: `None` once its text has been decided.
-        metadata: of the inner part, until the next text shown carries it.
-        space: white space before any text; alone it makes no part.
-        place: the index of the part it is shown in, or `None` before there is one.
-    """
-
-    number: int
-    reader: Reader | None
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
-    space: str = ""
-    place: int | None = None
 
 
 @dataclass
@@ -76,19 +55,19 @@ class RecoveredStream(StreamedResponse):
         turn: an active turn.
         hold_text: show text only when the reply has ended without a call; in a reply with a call
             it is kept for the response but not shown.
+        stream_arguments: show calls while they are being written.
     """
 
     inner: StreamedResponse
     turn: Turn
     hold_text: bool = False
+    stream_arguments: bool = False
 
     def __post_init__(self) -> None:
         self._begun = False
-        self._passages: dict[int, _Passage] = {}
-        self._numbers = 0
-        self._recovered = False
-        self._native = False
-        self._waiting: list[ModelResponseStreamEvent] = []
+        self._passages: dict[int, Passage] = {}
+        self._calls: dict[int, int] = {}  # by their index in the inner stream: the index of ours
+        self._shown = ShownParts(self._parts_manager, hold_text=self.hold_text)
         self._over = False
         self._copied: dict[str, Any] = {}
         self._copy_bookkeeping()
@@ -111,17 +90,7 @@ class RecoveredStream(StreamedResponse):
             return recovered(self.inner.get(), self.turn)
         self._copy_bookkeeping()
         response = super().get()
-        if not self._over:
-            return response
-        parts = list(response.parts)
-        for passage in self._passages.values():
-            held = passage.space + (passage.reader.held if passage.reader else "")
-            if passage.place is not None:
-                shown = cast("TextPart", parts[passage.place])
-                parts[passage.place] = replace(shown, content=shown.content + held)
-            elif held.strip():
-                parts.append(TextPart(content=held))
-        return replace(response, parts=parts)
+        return replace(response, parts=self._shown.seen(response.parts, self._passages.values(), over=self._over))
 
     def give_up(self) -> None:
         """Nobody reads on: from now on what is held back belongs to the response."""
@@ -143,7 +112,7 @@ class RecoveredStream(StreamedResponse):
             if name not in self._copied or self._copied[name] is not value:
                 self._copied[name] = value
                 setattr(self, name, value)
-        if self._recovered and self.finish_reason in (None, "stop"):
+        if self._shown.recovered and self.finish_reason in (None, "stop"):
             self.finish_reason = "tool_call"
         self._usage = self.inner.usage
 
@@ -151,15 +120,18 @@ class RecoveredStream(StreamedResponse):
         match event:
             case PartStartEvent(index=index, part=TextPart() as text):
                 yield from self._decide()
-                self._numbers += 1
-                self._passages[index] = _Passage(self._numbers, None)
+                self._passages[index] = self._shown.passage(self._calls.pop(index, None))
                 yield from self._feed(index, text.content, _metadata(text))
             case PartDeltaEvent(index=index, delta=TextPartDelta() as delta):
                 yield from self._feed(index, delta.content_delta, _metadata(delta))
             case PartStartEvent():
                 yield from self._decide(native=isinstance(event.part, ToolCallPart))
                 # A copy: the base class writes into parts, and the inner stream keeps its own.
-                yield self._parts_manager.handle_part(vendor_part_id=("inner", event.index), part=self._own(event.part))
+                place, part = ("inner", event.index), self._own(event.part)
+                copied: Any = self._parts_manager.handle_part(vendor_part_id=place, part=part)
+                if isinstance(part, ToolCallPart):
+                    self._calls[event.index] = copied.index
+                yield copied
             case PartDeltaEvent():
                 yield from self._forward(event)
             case _:
@@ -201,22 +173,22 @@ class RecoveredStream(StreamedResponse):
     def _feed(self, index: int, text: str, metadata: dict[str, Any]) -> Events:
         passage = self._passages[index]
         passage.metadata.update(metadata)
-        if passage.reader is None and not self._native:
-            passage.reader = self.turn.reader()  # new, or its text goes on after another part
+        if passage.reader is None and not self._shown.native:
+            # New, or its text goes on after another part.
+            passage.reader = self.turn.reader(stream_arguments=self.stream_arguments)
         reader = passage.reader
-        yield from self._show(passage, reader.feed(text) if reader else [self.turn.mended(text)])
+        yield from self._shown.show(passage, reader.feed(text) if reader else [self.turn.mended(text)])
         if passage.metadata and passage.place is not None:
-            yield from self._text(passage, "")
+            yield from self._shown.text(passage, "")
 
     def _decide(self, *, native: bool = False) -> Events:
         """Another part begins: what is still held is a call or text now; before a native one text."""
+        if native:
+            self._shown.stop()
         for passage in self._passages.values():
             reader, passage.reader = passage.reader, None
             if reader is not None:
-                yield from self._show(passage, [reader.held] if native else reader.close())
-        if native:
-            self._native = True
-            self._waiting.clear()
+                yield from self._shown.show(passage, [reader.held] if native else reader.close())
 
     def _ending(self) -> Events:
         inner = self.inner
@@ -224,48 +196,9 @@ class RecoveredStream(StreamedResponse):
         for passage in self._passages.values():
             reader, passage.reader = passage.reader, None
             if reader is not None:
-                yield from self._show(passage, reader.close(truncated=cut))
-        if not self._parts_manager.get_parts():  # nothing but white space: then that is the answer
-            for passage in self._passages.values():
-                space, passage.space = passage.space, ""
-                yield from self._text(passage, space)
-        yield from self._waiting
+                yield from self._shown.show(passage, reader.close(truncated=cut))
+        yield from self._shown.close(self._passages.values())
         self._copy_bookkeeping()
-
-    def _show(self, passage: _Passage, items: Iterable[Item]) -> Events:
-        for item in items:
-            if not isinstance(item, str):
-                if isinstance(item, ToolCall):
-                    yield self._call(passage, item)
-                continue
-            text, passage.space = passage.space + item, ""
-            if passage.place is None and not text.strip():
-                passage.space = text  # alone it would be taken for the final answer
-            elif text:
-                yield from self._text(passage, text)
-
-    def _text(self, passage: _Passage, text: str) -> Events:
-        metadata, passage.metadata = passage.metadata, {}
-        place = ("text", passage.number)
-        for event in self._parts_manager.handle_text_delta(vendor_part_id=place, content=text, **metadata):
-            if isinstance(event, PartStartEvent):
-                passage.place = event.index
-            if not self.hold_text:
-                yield event
-            elif not (self._recovered or self._native):
-                self._waiting.append(event)
-
-    def _call(self, passage: _Passage, call: ToolCall) -> ModelResponseStreamEvent:
-        self._recovered = True
-        self._waiting.clear()
-        self._numbers += 1
-        passage.number, passage.place, passage.space = self._numbers, None, ""
-        return self._parts_manager.handle_tool_call_part(
-            vendor_part_id=("call", self._numbers),
-            tool_name=call.name,
-            args=arguments_as_json(call),
-            tool_call_id=call.id,
-        )
 
     @property
     def usage(self) -> RequestUsage:

@@ -66,6 +66,10 @@ class FallbackToolModel(WrapperModel):
             `agent.run_stream` takes the first text for the final answer, so with ``True`` text is
             shown only when the reply has ended without a call; in a reply with a call it goes into
             the history, not into the stream.
+        stream_arguments: show a recovered call in a stream while it is still being written, as the
+            start of a `ToolCallPart` and deltas of its arguments, where its format has a JSON body.
+            The call that runs is the same. If it turns out broken, a second start under the same
+            index makes its part the text that it is.
         refusals: the memory of servers that cannot take tools. One of its own by default; give
             wrappers that are made again and again (by a capability, say) one to share.
 
@@ -94,6 +98,7 @@ class FallbackToolModel(WrapperModel):
     mode: Mode
     options: Options | None = field(repr=False)
     hold_text: bool
+    stream_arguments: bool
     refusals: Refusals = field(compare=False, repr=False)
 
     def __init__(
@@ -103,6 +108,7 @@ class FallbackToolModel(WrapperModel):
         mode: Mode = "auto",
         options: Options | None = None,
         hold_text: bool = False,
+        stream_arguments: bool = False,
         refusals: Refusals | None = None,
     ) -> None:
         if mode not in ("auto", "native", "prompt"):
@@ -111,6 +117,7 @@ class FallbackToolModel(WrapperModel):
         self.mode = mode
         self.options = options
         self.hold_text = hold_text
+        self.stream_arguments = stream_arguments
         self.refusals = Refusals() if refusals is None else refusals
 
     @property
@@ -186,7 +193,9 @@ class FallbackToolModel(WrapperModel):
             if not outgoing.turn.active:
                 yield inner
                 return
-            stream = RecoveredStream(params or outgoing.params, inner, outgoing.turn, self.hold_text)
+            stream = RecoveredStream(
+                params or outgoing.params, inner, outgoing.turn, self.hold_text, self.stream_arguments
+            )
             try:
                 yield stream
             finally:
