@@ -36,6 +36,7 @@ ORDER = [
     "parsers",
     "_stream",
     *("_turn", "_refusal"),
+    "_recovery",
     "__init__",
     "adapters",
     *("demo", "cli", "__main__"),

@@ -3,6 +3,7 @@
 from toolmend._dialect import Dialect
 from toolmend._errors import RenderError, ToolmendError, UnknownDialect
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
+from toolmend._recovery import Recovery
 from toolmend._stream import StreamParser, parse
 from toolmend._turn import ArgumentsDelta, Options, Reader, ToolChoice, Turn
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec
@@ -16,6 +17,7 @@ __all__ = [
     "Options",
     "Reader",
     "ReasoningDelta",
+    "Recovery",
     "RenderError",
     "Reply",
     "StreamParser",

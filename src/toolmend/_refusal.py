@@ -9,6 +9,7 @@ are.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from typing import cast
@@ -30,6 +31,7 @@ _REFUSALS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_LOG = logging.getLogger("toolmend")
 _STATUSES = frozenset({400, 404, 422, 500, 501})
 
 
@@ -75,6 +77,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._refused: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def add(self, server: str, model: str) -> None:
         """Remember a refusal."""
@@ -82,3 +85,15 @@ class Refusals:
 
     def __contains__(self, server_and_model: tuple[str, str]) -> bool:
         return server_and_model in self._refused
+
+    def tell(self, server: str, model: str, why: str) -> None:
+        """Log, once for each server and model, that tools go into the prompt.
+
+        Args:
+            server: its address, or what stands for it.
+            model: its name.
+            why: the rest of a sentence that begins with the model.
+        """
+        if (server, model) not in self._told:
+            self._told.add((server, model))
+            _LOG.warning("%s at %s %s: from now on its tools are written into the prompt.", model, server, why)

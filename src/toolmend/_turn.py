@@ -153,14 +153,7 @@ class Turn:
             Texts to show and calls to run, in order; neighbouring texts are joined. Without a call in it the list
             is the text as it was.
         """
-        reader = self.reader()
-        items: list[str | ToolCall] = []
-        for item in [*reader.feed(text), *reader.close(truncated=truncated)]:
-            if items and isinstance(item, str) and isinstance(items[-1], str):
-                items[-1] += item
-            elif not isinstance(item, ArgumentsDelta):
-                items.append(item)
-        return items
+        return self.reader().read(text, truncated=truncated)
 
     def parser(self, *, stream_arguments: bool = False) -> StreamParser:
         """The parser behind `reader`, for callers who want events."""
@@ -191,13 +184,18 @@ class Reader:
     White space around calls is dropped, because a part that holds nothing else ends a run early in some frameworks
     and no native model writes it. In a reply without calls every character stays. Reasoning tags that reach us
     inside the text stay in it: splitting them off is the framework's own business.
+
+    Attributes:
+        calls: all calls given out so far.
+        events: all that the parser has told, but for deltas of arguments.
     """
 
     def __init__(self, turn: Turn, *, stream_arguments: bool = False) -> None:
         self._turn = turn
         self._parser = turn.parser(stream_arguments=stream_arguments)
         self._begun: dict[int, ArgumentsDelta] = {}  # calls being written, by their index
-        self._events: list[Event] = []
+        self.calls: list[ToolCall] = []
+        self.events: list[Event] = []
         self._space: list[str] = []
         self._after_call = False
 
@@ -228,6 +226,16 @@ class Reader:
         self._space.clear()
         return items
 
+    def read(self, text: str, *, truncated: bool = False) -> list[str | ToolCall]:
+        """Take a whole reply; see `Turn.read`."""
+        items: list[str | ToolCall] = []
+        for item in [*self.feed(text), *self.close(truncated=truncated)]:
+            if items and isinstance(item, str) and isinstance(items[-1], str):
+                items[-1] += item
+            elif not isinstance(item, ArgumentsDelta):
+                items.append(item)
+        return items
+
     @property
     def held(self) -> str:
         """What was fed but not yet shown: an adapter shows it when a stream is given up half way."""
@@ -237,7 +245,7 @@ class Reader:
     @property
     def reply(self) -> Reply:
         """All that was read so far."""
-        return Reply.of(self._events)
+        return Reply.of(self.events)
 
     def _items(self, events: Iterable[Event]) -> list[Item]:
         items: list[Item] = []
@@ -257,11 +265,13 @@ class Reader:
                 case ToolCallParsed():
                     ids = [begun.id for _, begun in sorted(self._begun.items())]
                     ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
-                    items.extend(self._call(call, ids[n]) for n, call in enumerate(event.calls))
+                    calls = [self._call(call, ids[n]) for n, call in enumerate(event.calls)]
+                    self.calls.extend(calls)
+                    items.extend(calls)
                     self._begun.clear()
                     self._space.clear()
                     self._after_call = True
-            self._events.append(event)
+            self.events.append(event)
         return items
 
     def _piece(self, delta: ToolCallDelta, items: list[Item]) -> None:

@@ -1,0 +1,110 @@
+"""Seeing what happened: what was done for a reply, told to a callback, the log and the current span.
+
+Calls and failures are logged under ``toolmend`` at debug. OpenTelemetry is no dependency: a span can only be
+recording where it has been imported already.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from toolmend._events import ToolCallFailed, ToolCallParsed
+from toolmend._turn import Reader
+from toolmend._types import ToolCall
+
+__all__ = ["OnRecovery", "Recovery", "tell"]
+
+_LOG = logging.getLogger("toolmend")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What toolmend has done for one reply.
+
+    Attributes:
+        model: the name of the model.
+        server: its address, or what stands for it.
+        mode: ``"prompt"`` if the tools went out in the text of the request, else ``"native"``.
+        calls: the calls recovered, in order, with the ids that they run under.
+        dialects: the formats they were written in, each once.
+        repairs: what was mended in them, in a few words each.
+        failures: why what was meant as a call is none, in a few words each.
+    """
+
+    model: str
+    server: str
+    mode: Literal["native", "prompt"]
+    calls: tuple[ToolCall, ...] = ()
+    dialects: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, readers: Iterable[Reader], *, model: str, server: str, mode: Literal["native", "prompt"]) -> Recovery:
+        """Gather what the readers of one reply have found."""
+        readers = tuple(readers)
+        calls = tuple(call for reader in readers for call in reader.calls)
+        events = [event for reader in readers for event in reader.events]
+        return cls(
+            model=model,
+            server=server,
+            mode=mode,
+            calls=calls,
+            dialects=tuple(dict.fromkeys(event.dialect for event in events if isinstance(event, ToolCallParsed))),
+            repairs=tuple(repair for call in calls for repair in call.repairs),
+            failures=tuple(event.reason for event in events if isinstance(event, ToolCallFailed)),
+        )
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What stands in the metadata of a reply: mode, dialect, repairs, failures; empty if nothing was done."""
+        if self.mode == "native" and not (self.calls or self.failures):
+            return {}
+        return {
+            "mode": self.mode,
+            "dialect": self.dialects[0] if self.dialects else None,
+            "repairs": list(self.repairs),
+            "failures": list(self.failures),
+        }
+
+
+OnRecovery = Callable[[Recovery], object]
+"""Called for each reply in which calls were recovered, or were meant and could not be read."""
+
+
+def tell(recovery: Recovery, on_recovery: OnRecovery | None = None) -> None:
+    """Tell the log, the current span and the callback, as far as there is something to tell.
+
+    What the callback raises passes.
+    """
+    details = recovery.details
+    if not details:
+        return
+    _mark_span(details)
+    if not (recovery.calls or recovery.failures):
+        return
+    _LOG.debug(
+        "%s at %s: calls of %s recovered from %s; repairs: %s; failures: %s",
+        recovery.model,
+        recovery.server,
+        [call.name for call in recovery.calls],
+        list(recovery.dialects),
+        list(recovery.repairs),
+        list(recovery.failures),
+    )
+    if on_recovery is not None:
+        on_recovery(recovery)
+
+
+def _mark_span(details: dict[str, Any]) -> None:
+    trace = sys.modules.get("opentelemetry.trace")
+    span = trace.get_current_span() if trace else None
+    if span is not None and span.is_recording():
+        span.set_attribute("toolmend.mode", details["mode"])
+        if details["dialect"]:
+            span.set_attribute("toolmend.dialect", details["dialect"])
+        span.set_attribute("toolmend.repairs", details["repairs"])
