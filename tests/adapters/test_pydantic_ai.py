@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, DeferredToolRequests, ModelRetry, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai import messages as kinds
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
 from pydantic_ai.messages import (
@@ -36,14 +36,11 @@ from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.native_tools import WebSearchTool
 from pydantic_ai.settings import ToolOrOutput
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.toolsets import ExternalToolset
 
 from tests.adapters.pydantic_ai_scripts import (
     WAYS,
     Recorder,
-    Reply,
     Script,
-    as_text,
     call,
     essence,
     fence,
@@ -80,77 +77,12 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-def ask(city: str) -> str:
-    """Fails once, as a tool does that wants better arguments."""
-    if city == "?":
-        raise ModelRetry("name a city")
-    return f"asked {city}"
-
-
 def params(*tools: ToolDefinition, **fields: Any) -> ModelRequestParameters:
     return ModelRequestParameters(function_tools=list(tools), **fields)
 
 
 def question(text: str = "Weather in Paris?", **fields: Any) -> list[ModelMessage]:
     return [ModelRequest(parts=[UserPromptPart(text)], **fields)]
-
-
-ANSWER = [TextPart("It is sunny.")]
-SCENARIOS: dict[str, tuple[list[Reply], dict[str, Any]]] = {
-    "no call": ([ANSWER], {}),
-    "one call": ([[PARIS], ANSWER], {}),
-    "two calls": ([[PARIS, call("get_weather", city="Köln 🌧")], ANSWER], {}),
-    "a call and another": ([[PARIS], [call("ask", city="Rome")], ANSWER], {}),
-    "text and a call": ([[TextPart("I will look."), PARIS], ANSWER], {}),
-    "thinking and a call": ([[ThinkingPart("hm"), PARIS], ANSWER], {}),
-    "a retry": ([[call("ask", city="?")], [call("ask", city="Oslo")], ANSWER], {}),
-    "wrong arguments": ([[call("get_weather", town="Oslo")], [PARIS], ANSWER], {}),
-    "structured output": (
-        [[call("final_result", name="Paris", population=2)]],
-        {"output_type": City},
-    ),
-    "a tool, then structured output": (
-        [[PARIS], [call("final_result", name="Paris", population=2)]],
-        {"output_type": City},
-    ),
-    "structured output or text": (
-        [[PARIS], ANSWER],
-        {"output_type": [ToolOutput(City), str]},
-    ),
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("mode", ["native", "prompt"])
-@pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_calls_in_text_run_as_native_calls_do(way: str, mode: Any, scenario: str) -> None:
-    replies, arguments = SCENARIOS[scenario]
-    native = Script(*replies)
-    written = Script(*map(as_text, replies))
-    tools = [get_weather, ask]
-    expected = await run_agent(way, Agent(native.model, tools=tools, **arguments), "Go")
-    model = FallbackToolModel(written.model, mode=mode)
-    output, messages = await run_agent(way, Agent(model, tools=tools, **arguments), "Go")
-    assert output == expected[0]
-    assert essence(messages) == essence(expected[1])
-    assert len(written.replies) == len(native.replies)
-    assert all(bool(asked.info.function_tools) == (mode == "native") for asked in written.asked)
-
-
-async def test_a_call_to_an_external_tool_is_handed_out() -> None:
-    tool = ToolDefinition(name="outside", kind="external", parameters_json_schema={"type": "object", "properties": {}})
-    script = Script(fence("outside"))
-    agent = Agent(
-        FallbackToolModel(script.model),
-        toolsets=[ExternalToolset([tool])],
-        output_type=[str, DeferredToolRequests],
-    )
-    output = (await agent.run("Go")).output
-    assert isinstance(output, DeferredToolRequests)
-    assert [made.tool_name for made in output.calls] == ["outside"]
-
-
-# What passes untouched.
 
 
 @pytest.mark.parametrize("mode", ["auto", "native", "prompt"])
