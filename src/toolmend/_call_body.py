@@ -51,6 +51,7 @@ class CallBody:
         self._word: str = ""  # the word just read, or its first characters
         self._word_end: int = -1
         self._carry: str = ""
+        self._before: str = ""  # the character before the piece in hand
         self._at: int = 0  # offset of the first character of the piece in hand
         self._call_end: int | None = None
 
@@ -76,6 +77,7 @@ class CallBody:
             else:
                 return self._end(found.group())
         self._at += len(text) - len(self._carry)
+        self._before = text[: len(text) - len(self._carry)][-1:] or self._before
         return None
 
     def close(self) -> int:
@@ -84,6 +86,18 @@ class CallBody:
             return self._at + len(self._carry)
         self.whole = not self._last
         return self._end(self._carry)
+
+    def _end_quote(self, token: regex.Match[str], text: str) -> int:
+        """Step over what ends a string, unless it is an apostrophe."""
+        start, end = token.span()
+        if self._quote == "'":
+            if end == len(text):
+                self._carry = text[start:]
+                return end
+            if (text[start - 1] if start else self._before).isalnum() and text[end].isalnum():
+                return end
+        self._quote = ""
+        return end
 
     def _end(self, tail: str) -> int:
         assert self._call_end is not None
@@ -99,9 +113,7 @@ class CallBody:
             self._carry = text[token.start() :] if token else ""
             return len(text)
         if self._quote:
-            if token["quote"]:
-                self._quote = ""
-            return token.end()
+            return self._end_quote(token, text) if token["quote"] else token.end()
         start = self._at + token.start()
         if token["word"]:
             self._word = (self._word if start == self._word_end else "") + token.group()[:4]

@@ -17,9 +17,9 @@ from types import NoneType
 from typing import Any, NoReturn, cast
 
 from toolmend._arithmetic import calculate
-from toolmend._json_strings import NotJSON, StringReader, past
+from toolmend._json_strings import UNESCAPED, NotJSON, StringReader, past
 
-__all__ = ["NotJSON", "Reader", "past", "read_value", "read_values", "strict"]
+__all__ = ["UNESCAPED", "NotJSON", "Reader", "past", "read_value", "read_values", "strict"]
 
 _MAX_DEPTH = 100  # nesting beyond this is no tool call; the bound keeps the reader off the recursion limit
 
@@ -148,8 +148,12 @@ class Reader(StringReader):
                 return
             self.at += 1
 
-    def value(self, depth: int = 0) -> Any:
+    def value(self, depth: int = 0, *, member: bool = False) -> Any:
         """Read one value.
+
+        Args:
+            depth: how many values it stands in.
+            member: it is the value of a key.
 
         Raises:
             NotJSON: there is none here with a single reading.
@@ -163,7 +167,7 @@ class Reader(StringReader):
         if char == "[" or (char == "(" and self.python):
             return self._array(depth, "]" if char == "[" else ")")
         if char and char in "\"'":
-            return self.string()
+            return self.member() if member else self.string()
         scalar = self._scalar()
         if depth and self.at >= len(self.text) and not isinstance(scalar, (bool, NoneType)):
             raise NotJSON("a number may be cut off at the end")
@@ -178,7 +182,7 @@ class Reader(StringReader):
             if self.peek() != ":":
                 self._fail("':' after a key")
             self.at += 1
-            value = self.value(depth + 1)
+            value = self.value(depth + 1, member=True)
             if key in found:
                 if repr(found[key]) != repr(value):
                     raise NotJSON(f"{key!r} is given twice")

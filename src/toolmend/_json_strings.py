@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NotJSON", "StringReader", "past"]
+__all__ = ["UNESCAPED", "NotJSON", "StringReader", "past"]
+
+UNESCAPED = "kept unescaped quotes"
+"""The repair of quotes inside a string that should have been escaped."""
 
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PYTHON_ESCAPES = {
@@ -27,6 +30,16 @@ _PYTHON_HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})
 _OCTAL = re.compile(r"[0-7]{1,3}")
 _LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_WORD_BEHIND = re.compile(r"(?<=\w')\w")
+_AFTER_VALUE = re.compile(r"\s*+(?:[,:;}\])#]|/[/*]|\Z)")
+# What may follow the string that is a member's value, so distinct that no text inside of one is likely to look like it:
+# the next key, or brackets and the end.
+_AFTER_MEMBER = re.compile(r"\s*+(?:[}\]]\s*+)*+(?:\Z|(?:,\s*+|,?\s*+\{\s*+)[\"'][A-Za-z_][\w.-]{0,63}[\"']\s*+:)")
+_AFTER_ARGUMENT = re.compile(r"\s*+(?:,\s*+[A-Za-z_]\w{0,63}\s*+=(?!=)|\)\s*+(?:[\]),;+|]|\Z))")
+# it may be JSON itself, or two strings that Python would join
+_AMBIGUOUS = re.compile(r"[\"']\s*+[:\"']|\A\s*+(?:[{\[]|[\"'].*[\"']\s*+\Z)", re.DOTALL)
+_NEXT = {quote: re.compile(rf"(?:[^\\{quote}]|\\.)*+{quote}", re.DOTALL) for quote in "\"'"}
+_ESCAPED = re.compile(r"\\.|[\"']", re.DOTALL)
 
 
 def past(pattern: re.Pattern[str], text: str, at: int) -> int:
@@ -46,6 +59,7 @@ class StringReader:
         self.text = text
         self.at: int = at
         self.python = python
+        self.markdown = False  # underscores are escaped for Markdown, even in Python's strings
         self._repairs: dict[str, None] = {}
 
     @property
@@ -71,6 +85,33 @@ class StringReader:
         self.at += 1
         return self._quoted(quote)
 
+    def member(self) -> str:
+        """Read a quoted string that is the value of a key; quotes in it may not be escaped.
+
+        Raises:
+            NotJSON: it is not closed, or its quotes have more than one reading.
+        """
+        start = self.at
+        value = self.string()
+        if _AFTER_VALUE.match(self.text, self.at):
+            return value
+        quote = self.text[start]
+        after = _AFTER_ARGUMENT if self.python else _AFTER_MEMBER
+        while not after.match(self.text, self.at):
+            end = past(_NEXT[quote], self.text, self.at)
+            if end == self.at:
+                raise NotJSON("quotes in a string are not escaped, and it has no clear end")
+            self.at = end
+        inside = self.text[start + 1 : self.at - 1]
+        if _AMBIGUOUS.search(inside):
+            raise NotJSON("quotes in a string are not escaped")
+        self.mend(UNESCAPED)
+        escaped = _ESCAPED.sub(lambda found: found.group() if len(found.group()) > 1 else f"\\{found.group()}", inside)
+        again = StringReader(f'"{escaped}"', python=self.python)
+        value = again.string()
+        self._repairs.update(dict.fromkeys(line for line in again.repairs if '"\'"' not in line))
+        return value
+
     def _quoted(self, quote: str) -> str:
         parts: list[str] = []
         run = _RUN[quote]
@@ -84,7 +125,11 @@ class StringReader:
             char = self.peek()
             self.at += 1
             if char == quote:
-                return "".join(parts)
+                if char != "'" or not _WORD_BEHIND.match(self.text, self.at):
+                    return "".join(parts)
+                self.mend(UNESCAPED)  # an apostrophe
+                parts.append(char)
+                continue
             if not char:
                 raise NotJSON("a string is not closed")
             parts.append(self._escape())
@@ -105,7 +150,7 @@ class StringReader:
             self.at = octal.end()
             return chr(int(octal.group(), 8))
         self.at += len(char)
-        if self.python:
+        if self.python and not (self.markdown and char == "_"):
             return "\\" + char
         if char in _NEEDLESS:
             self.mend(f"dropped a needless escape of {char!r}")

@@ -10,7 +10,7 @@ from toolmend._blocks import Block
 from toolmend._deltas import canonical
 from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._openers import OpenBlock
-from toolmend._quotation import Quotation
+from toolmend._quotation import Quotation, is_step
 from toolmend._toolbox import NotACall
 from toolmend._types import ToolCall
 
@@ -92,9 +92,14 @@ class Ledger:
                 taken.extend(group)
         return taken
 
-    def is_late(self, block: Block) -> bool:
-        """Whether text has followed calls: what is written behind it without a marker repeats or explains them."""
-        return block.kind != "marked" and self._answered and self._since > _ASIDE
+    def is_late(self, block: Block, lead: str) -> bool:
+        """Whether text has followed calls: what is written behind it without a marker repeats or explains them.
+
+        Args:
+            block: what opens.
+            lead: the text before it.
+        """
+        return block.kind != "marked" and self._answered and self._since > _ASIDE and not is_step(lead)
 
     def show(self, pieces: Iterable[tuple[int, str, str]]) -> None:
         """Tell pieces of arguments: number of the call in its region, its name, JSON text."""

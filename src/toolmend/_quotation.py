@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from toolmend._blocks import LINE
 from toolmend._events import Event, ReasoningDelta, TextDelta
 
-__all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown", "last_sentence"]
+__all__ = ["CODE", "REASONING", "Quotation", "is_quoted", "is_shown", "is_step", "last_sentence"]
 
 _INFO = r"[^\n`<\[{(]{0,120}"  # no character that another opener begins or ends with: it would match before the fence
 CODE = rf"{LINE}(?:`{{3,8}}|~{{3,8}}){_INFO}\n"
@@ -58,18 +58,38 @@ _SHOWS = re.compile(
 _LEADS = re.compile(
     r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
     r"|(?:show|give|tell|explain|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b"
-    r"(?:examples?|samples?|how (?!many|much|long|old|far|often|big))"
+    r"(?:examples?|sample calls?|how (?!many|much|long|old|far|often|big))"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
     r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly |ever )?"
     r"(?:call|run|use|invoke|execute|send|write))\b",
     re.IGNORECASE,
 )
 _MENTIONS = re.compile(
-    r"\b(?:examples?|such as|looks? like|format|syntax|samples?|templates?|usage|signature|placeholders?)\b",
+    r"\b(?:examples?|such as|looks? like|format|syntax|samples?(?= calls?| code|[\s:*_]*+\Z)|templates?|usage|signature"
+    r"|placeholders?)\b",
     re.IGNORECASE,
 )
 _ADVISES = re.compile(r"\b(?:(?:you|one|we) (?:can|could|may|might|would|should)|used? (?:it )?like)\b", re.IGNORECASE)
-_ACTS = re.compile(r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:me|us)|let['’]s|now)\b", re.IGNORECASE)
+_ACTS = re.compile(
+    r"\b(?:I['’](?:ll|m)|I (?:will|am|need to|must|now)|let (?:me|us)|let['’]s|now"
+    r"|here(?:['’]s| is| are) the (?:function|tool) calls?(?! (?:format|syntax|template|signature)))\b",
+    re.IGNORECASE,
+)
+# which call answers the question at hand is said in the conditional, too
+_ANSWERS = re.compile(
+    r"\bthe (?:\w+ ){0,3}(?:function|tool) calls?\b[^.!?]{0,160}\b(?:would|should) (?:be|look like(?: this)?)[\s:*_]*+"
+    r"\Z",
+    re.IGNORECASE,
+)
+_AT_HAND = re.compile(
+    r"\b(?:based on|given|for|answer|to) (?:the|your|this) (?:\w+ )?(?:questions?|request|query)\b|\bin this case\b",
+    re.IGNORECASE,
+)
+_STEP = re.compile(
+    r"(?:(?:\*\*)?(?:step )?\d{1,2}[.):]|(?:then|next|second|third|finally|lastly)(?:ly)?\b"
+    r"|for the (?:second|third|fourth|next|other|last)\b)[^\n]*:[*_]*\Z",
+    re.IGNORECASE,
+)
 _LINE_END = r"(?=\n)"
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
 _FINISHED = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\Z", re.IGNORECASE)
@@ -142,12 +162,24 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
         return True
     sentence = last_sentence(said)
     folded = sentence.casefold()
+    if "call" in folded and _ANSWERS.search(sentence) and _AT_HAND.search(said):
+        return False
     if ("ample" in folded or "look" in folded) and _SHOWS.search(sentence):  # to search costs more than all the rest
         return True
     if _FINISHED.search(sentence):
         return False
     mentions = _MENTIONS.search(sentence) or (_ADVISES.search(sentence) and not marked)
     return bool(_LEADS.search(sentence) or (mentions and not _ACTS.search(sentence)))
+
+
+def is_step(lead: str) -> bool:
+    """Whether the line before what follows announces it as one step of several.
+
+    Args:
+        lead: the text right before it.
+    """
+    said = lead.rstrip().rstrip("`").rstrip()
+    return _STEP.match(said[said.rfind("\n") + 1 :].lstrip()) is not None
 
 
 def last_sentence(text: str) -> str:

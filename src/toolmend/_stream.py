@@ -193,7 +193,7 @@ class StreamParser:
             if block.kind == "markup" and not is_quoted(lead):
                 self._drop(opener)
                 return ""
-            late = self._ledger.is_late(block)
+            late = self._ledger.is_late(block, lead)
             quoted = not late and self._is_quoted(block, lead)
             try:
                 body = None if late or quoted else block.body(opener, lead)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from toolmend._coerce import fit
+from toolmend._json import UNESCAPED
 from toolmend._names import Names
 from toolmend._types import ToolCall, ToolSpec
 
@@ -102,9 +103,23 @@ class Toolbox:
             raise Description("a tool's definition, not a call")
         if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
             raise NotACall("an object with other keys than the tool's parameters", meant=False)
+        _check_mended(written, tool)
         arguments, report = fit(written.arguments, tool, textual=written.textual)
         repairs = (*mended, *written.repairs, *report)
         return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=repairs)
+
+
+def _check_mended(written: Written, tool: ToolSpec) -> None:
+    """Refuse what may have been mended the wrong way.
+
+    Raises:
+        NotACall: so it is.
+    """
+    lacks = [key for key in tool.required if key not in written.arguments]
+    if lacks and any(line.startswith("added a missing") for line in written.repairs):
+        raise NotACall(f"its end is missing, and with it {', '.join(lacks)}")
+    if UNESCAPED in written.repairs and tool.properties and not written.arguments.keys() <= tool.properties.keys():
+        raise NotACall("quotes in it are not escaped, and it has other keys than the tool's parameters")
 
 
 def _is_schema(arguments: Mapping[str, Any]) -> bool:

@@ -30,12 +30,13 @@ class Json(Dialect):
     sample = '{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}'
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
-        """A brace at the start of a line, or behind a label."""
+        """A brace at the start of a line, behind a label, or in backticks on a line of its own."""
         start = r"(?:\{(?=\s{0,16}[\"'A-Za-z])|\[(?=\s{0,16}\{))"
         return (
+            Block(f"(?:{LINE}|{_LABEL}){start}", lambda opener, _: JsonBody(opener, head=CallHead(tools)), "plain"),
             Block(
-                f"(?:{LINE}|{_LABEL}){start}",
-                lambda opener, _: JsonBody(opener, head=CallHead(tools)),
+                f"{LINE}`{start}",
+                lambda opener, _: JsonBody(opener, r"`(?=[ \t]{0,16}\n)", CallHead(tools), only=True),
                 "plain",
             ),
         )
@@ -45,7 +46,7 @@ class Json(Dialect):
         start = _START.search(region.text)
         if not start:
             raise NotACall("no JSON")
-        return json_calls(region.text[start.start() :], alone=False)
+        return json_calls(region.text[start.start() :].removesuffix("`"), alone=False)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """An object a line."""

@@ -17,6 +17,7 @@ from toolmend._blocks import LEFTOVER, LINE, Block, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import FenceBody, unfenced
+from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._pythonic import read_calls, render_call
@@ -26,8 +27,13 @@ __all__ = ["Pythonic"]
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
 _CODE = re.compile(r"(?:^|\n)\s*(?:def|class|if|elif|else|for|while|with|try|except|async)\b[^\n]*:\s*$")
 _NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
+_GAP = r"(?:\s|\\(?=\n)){0,64}"  # a line may go on behind a backslash
 _LIST = r"(?:\[\s{0,16})"
-_INTRODUCES = re.compile(r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$", re.IGNORECASE)
+_INTRODUCES = re.compile(
+    r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$|[\[<](?:function|tool)[_ -]?calls?[\]>]\s*$",
+    re.IGNORECASE,
+)
+_ADVICE = re.compile(r"\b(?:how|you|examples?|usage|available|following)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)
@@ -39,12 +45,13 @@ def _after(call: str, where: str) -> regex.Pattern[str]:
     """
     if where == "list":
         return regex.compile(
-            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s)\s{{0,64}}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
+            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s){_GAP}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
         )
     if where == "line":
-        more = rf"[ \t]{{0,64}}(?:[,;+]\s{{0,64}})?(?:\[\s{{0,16}})?{call}"
+        more = rf"[ \t]{{0,64}}(?:[,;+]{_GAP})?(?:\[\s{{0,16}})?{call}"
         return regex.compile(rf"(?P<more>{more})|(?:\[[^\]\n]{{0,60}}\])?`?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
-    return regex.compile(rf"(?P<more>[\s,;+]{{0,64}}(?:\[\s{{0,16}})?{call})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
+    more = rf"(?:[\s,;+]|\\(?=\n)){{0,64}}(?:\[\s{{0,16}})?{call}"
+    return regex.compile(rf"(?P<more>{more})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
 
 
 class Pythonic(Dialect):
@@ -63,13 +70,14 @@ class Pythonic(Dialect):
         comment = r"(?:\#[^\n]{0,200}\n\s{0,32}){0,3}"
 
         def listed(opener: str, lead: str) -> CallBody:
-            if opener.lstrip().startswith("`") and lead.strip() and not _INTRODUCES.search(lead):
-                raise NotHere
+            if opener.lstrip()[0] not in "[(" and lead.strip() and not _INTRODUCES.search(lead):
+                raise NotHere  # in backticks, assigned or returned
             return CallBody(_after(f"(?:{named}|{apart})", "list"), strict=False)
 
         def bare(opener: str, lead: str) -> CallBody:
             # the first thing said, or what the line before announces; elsewhere only the last lines count
-            first = not lead.strip() or _INTRODUCES.search(lead) is not None
+            step = is_step(lead) and not _ADVICE.search(lead)
+            first = not lead.strip() or step or _INTRODUCES.search(lead) is not None
             if (opener.lstrip().startswith("`") and not first) or _CODE.search(lead):
                 raise NotHere
             return CallBody(_after(call, "line" if first else "reply"), last=not first)
@@ -80,7 +88,7 @@ class Pythonic(Dialect):
                 lambda opener, _: FenceBody(opener),
                 "fence",
             ),
-            Block(rf"(?:{LINE}`?|(?<=:)[ \t]{{1,4}}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
+            Block(rf"(?:{LINE}`?{_WRAPPER}|(?<=:)[ \t]{{1,4}}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
             Block(rf"{LINE}`?{call}", bare, "plain"),
         )
 
