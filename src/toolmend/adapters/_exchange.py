@@ -1,0 +1,155 @@
+"""One chat request on the wire and the turn made from it: what goes to the server, natively or as text.
+
+OpenAI's and Ollama's requests have the same shape as far as tools are concerned, so one class reads both. How replies
+look is the business of `_openai_chat` and `_ollama_chat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+from toolmend._events import Reply
+from toolmend._turn import Options, Reader, ToolChoice, Turn
+from toolmend._types import ToolCall
+from toolmend.adapters._wire_history import Message, answer_format, as_text, mentions_tools, result_texts
+
+__all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream"]
+
+Mode = Literal["auto", "native", "prompt"]
+"""Whether tools go to the server: until it refuses them, always, or never."""
+
+_NATIVE = ("tools", "tool_choice", "parallel_tool_calls")
+
+
+class NotReadable(ValueError):
+    """A body is no chat request; the message says what is wrong with it."""
+
+
+class ReplyStream(Protocol):
+    """Rewrites a streamed reply as it passes."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the server has sent and return what the client gets now."""
+        ...
+
+    def close(self) -> bytes:
+        """The server has ended the stream; return the rest. What was cut off is text, never a call."""
+        ...
+
+    def __len__(self) -> int:
+        """How many bytes of an unfinished event are kept."""
+        ...
+
+
+class Exchange:
+    """A request and what becomes of its reply.
+
+    Args:
+        body: the request, parsed.
+        options: see `Options`.
+
+    Attributes:
+        body: the request as the client wrote it.
+        turn: made from the function tools in it.
+        replies: what was read, for whoever keeps count; one entry a choice, when it is complete.
+
+    Raises:
+        NotReadable: it is no chat request.
+        ToolmendError: a tool's schema is broken, or the choice names none of the tools.
+    """
+
+    streams_by_default: ClassVar[bool] = False
+    media_type: ClassVar[str]
+    """What a streamed reply says it is."""
+
+    def __init__(self, body: object, *, options: Options | None = None) -> None:
+        if not isinstance(body, Mapping):
+            raise NotReadable("the request is not a JSON object")
+        self.body = cast("Mapping[str, Any]", body)
+        messages: Any = self.body.get("messages")
+        tools: Any = self.body.get("tools") or []
+        if not isinstance(messages, list) or not all(isinstance(m, Mapping) for m in cast("list[object]", messages)):
+            raise NotReadable("`messages` is not a list of objects")
+        if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in cast("list[object]", tools)):
+            raise NotReadable("`tools` is not a list of objects")
+        self._messages = cast("list[Message]", messages)
+        functions = {_name(tool): tool for tool in cast("list[Message]", tools) if _is_function(tool)}
+        offered, choice = _choice(self.body.get("tool_choice"), functions)
+        self.turn = Turn(
+            offered, tool_choice=choice if offered else "none", options=options, echoes=result_texts(self._messages)
+        )
+        self.replies: list[Reply] = []
+
+    @property
+    def model(self) -> str:
+        """The model asked for; empty if the request leaves that to the server."""
+        return str(self.body.get("model") or "")
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client wants the reply while it is written."""
+        return bool(self.body.get("stream", self.streams_by_default))
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether a server without tools could stumble over this request."""
+        return bool(self.body.get("tools")) or mentions_tools(self._messages)
+
+    def as_text(self) -> dict[str, Any]:
+        """The request with its tools, calls and results written as text."""
+        body = {key: value for key, value in self.body.items() if key not in _NATIVE}
+        ending = answer_format(body) if self.turn.active else ""
+        body["messages"] = as_text(self._messages, self.turn, ending=ending)
+        return body
+
+    def read(self, text: str, *, truncated: bool) -> tuple[str, list[ToolCall]]:
+        """Read a whole text.
+
+        Args:
+            text: what the model wrote.
+            truncated: it was cut by its length limit.
+
+        Returns:
+            The text to show, all of it that is no call, and the calls.
+        """
+        reader = self.turn.reader()
+        items = [*reader.feed(text), *reader.close(truncated=truncated)]
+        self.done(reader)
+        said = "".join(item for item in items if isinstance(item, str))
+        return said, [item for item in items if isinstance(item, ToolCall)]
+
+    def done(self, reader: Reader) -> None:
+        """Keep what was read of one choice."""
+        self.replies.append(reader.reply)
+
+    def reply(self, body: Any) -> Any:
+        """Rewrite a whole reply, parsed; what is no reply comes back as it is."""
+        raise NotImplementedError
+
+    def stream(self) -> ReplyStream:
+        """Rewrites the reply while it is streamed."""
+        raise NotImplementedError
+
+
+def _is_function(tool: Message) -> bool:
+    return tool.get("type", "function") == "function" and isinstance(tool.get("function"), Mapping)
+
+
+def _name(tool: Message) -> object:
+    return cast("Message", tool["function"]).get("name") if isinstance(tool.get("function"), Mapping) else None
+
+
+def _choice(given: object, functions: Mapping[object, Message]) -> tuple[Sequence[Message], ToolChoice]:
+    """The tools that are offered, and what the caller allows."""
+    offered = list(functions.values())
+    if isinstance(given, Mapping):
+        fields = cast("Message", given)
+        if fields.get("type") == "allowed_tools":
+            inner: Any = fields.get("allowed_tools") or fields
+            allowed = {_name(tool) for tool in inner.get("tools") or ()}
+            return [tool for name, tool in functions.items() if name in allowed], inner.get("mode") or "auto"
+        return offered, [str(_name(fields))] if _is_function(fields) else "auto"
+    if given in ("required", "any"):
+        return offered, "required"
+    return offered, "none" if given == "none" else "auto"

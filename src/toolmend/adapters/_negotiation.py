@@ -1,0 +1,121 @@
+"""What to send for one chat request, given what is known of the server: natively, or as text once it has refused.
+
+Sans-IO: a transport or a gateway sends what `Negotiation.sent` says, shows it the answer's head and, if the server
+refuses tools, sends again what it says then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from toolmend._errors import ToolmendError
+from toolmend._refusal import Refusals, refuses_tools
+from toolmend._turn import Options
+from toolmend.adapters._exchange import Exchange, Mode, NotReadable
+from toolmend.adapters._ollama_chat import OllamaExchange
+from toolmend.adapters._openai_chat import ChatExchange
+
+__all__ = ["Negotiation", "Settings", "exchange_class"]
+
+_PATHS: tuple[tuple[str, type[Exchange]], ...] = (("/chat/completions", ChatExchange), ("/api/chat", OllamaExchange))
+_STREAMS = ("text/event-stream", "application/x-ndjson")
+
+
+def exchange_class(method: str, path: str) -> type[Exchange] | None:
+    """Who reads requests to a path; `None` where no chat happens."""
+    path = path.rstrip("/")
+    return next((kind for end, kind in _PATHS if method == "POST" and path.endswith(end)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How requests are treated.
+
+    Attributes:
+        mode: see `Mode`.
+        options: see `Options`.
+        refusals: who has refused tools.
+        done: told about each exchange once its reply is complete.
+    """
+
+    mode: Mode = "auto"
+    options: Options | None = None
+    refusals: Refusals = field(default_factory=Refusals)
+    done: Callable[[Exchange], None] = lambda exchange: None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", "native", "prompt"):
+            raise ToolmendError(f"mode {self.mode!r} is not known; use 'auto', 'native' or 'prompt'")
+
+    def open(self, method: str, path: str, raw: bytes, server: str) -> Negotiation | None:
+        """Begin with a request; `None` if there is nothing to do, so that it should pass as it is.
+
+        Args:
+            method: of HTTP.
+            path: of the address.
+            raw: the body.
+            server: whom it goes to.
+
+        Raises:
+            ToolmendError: a tool's schema is broken, or the choice names none of the tools.
+        """
+        kind = exchange_class(method, path)
+        try:
+            exchange = kind(json.loads(raw), options=self.options) if kind else None
+        except (NotReadable, ValueError, RecursionError):
+            return None  # the server will say what is wrong with it
+        return Negotiation(exchange, raw, server, self) if exchange and exchange.has_tools else None
+
+
+class Negotiation:
+    """One request on its way.
+
+    Attributes:
+        exchange: the request and what becomes of its reply.
+        written: whether its tools are in the prompt.
+    """
+
+    def __init__(self, exchange: Exchange, raw: bytes, server: str, settings: Settings) -> None:
+        self.exchange = exchange
+        self._raw = raw
+        self._server = server
+        self._settings = settings
+        refused = (server, exchange.model) in settings.refusals
+        self.written = settings.mode == "prompt" or (settings.mode == "auto" and refused)
+
+    @property
+    def sent(self) -> bytes:
+        """The body to send."""
+        return json.dumps(self.exchange.as_text()).encode() if self.written else self._raw
+
+    def may_change(self, status: int) -> bool:
+        """Whether the body of an error has to be seen by `refused`."""
+        return status >= 400 and not self.written and self._settings.mode == "auto"
+
+    def refused(self, status: int, body: bytes) -> bool:
+        """Whether an error means that the server does not take tools; then `sent` is to be sent again."""
+        self.written = self.may_change(status) and refuses_tools(status, body.decode(errors="replace"))
+        if self.written:
+            self._settings.refusals.add(self._server, self.exchange.model)
+        return self.written
+
+    def streams(self, content_type: str) -> bool:
+        """Whether a reply comes as a stream."""
+        return content_type.partition(";")[0].strip().lower() in _STREAMS
+
+    def reply(self, raw: bytes) -> bytes:
+        """A whole reply as the client gets it."""
+        try:
+            body: Any = json.loads(raw)
+        except (ValueError, RecursionError):
+            return raw
+        rewritten = self.exchange.reply(body)
+        self.done()
+        return raw if rewritten == body else json.dumps(cast("object", rewritten), ensure_ascii=False).encode()
+
+    def done(self) -> None:
+        """The reply is complete."""
+        self._settings.done(self.exchange)

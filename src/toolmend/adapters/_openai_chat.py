@@ -1,0 +1,217 @@
+"""OpenAI's Chat Completions: replies in which calls are text, rewritten to hold them as ``tool_calls``.
+
+Whole replies are JSON, streamed ones server-sent events. A reply that holds native calls, fields that are not known,
+usage, log probabilities, comments, errors and ``[DONE]`` pass through; an event in which nothing changes passes byte
+for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+from toolmend._turn import Item
+from toolmend._types import ToolCall
+from toolmend.adapters._exchange import Exchange, ReplyStream
+from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of
+
+__all__ = ["ChatExchange"]
+
+_Fields = dict[str, Any]
+
+
+class ChatExchange(Exchange):
+    """A request to ``/v1/chat/completions`` and its reply."""
+
+    media_type = "text/event-stream"
+
+    def reply(self, body: Any) -> Any:
+        """Rewrite a whole reply, parsed; what is no reply comes back as it is."""
+        choices: Any = cast("_Fields", body).get("choices") if isinstance(body, dict) else None
+        if not self.turn.active or not isinstance(choices, list):
+            return cast("Any", body)
+        rewritten = [self._choice(choice) for choice in cast("list[Any]", choices)]
+        return {**cast("_Fields", body), "choices": rewritten}
+
+    def stream(self) -> ReplyStream:
+        """Rewrites the reply while it is streamed."""
+        return ChatStream(self)
+
+    def _choice(self, choice: Any) -> Any:
+        message: Any = cast("_Fields", choice).get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
+            return cast("Any", choice)
+        return self._message(cast("_Fields", choice), cast("_Fields", message))
+
+    def _message(self, choice: _Fields, message: _Fields) -> _Fields:
+        text, finish = message.get("content"), choice.get("finish_reason")
+        if message.get("tool_calls") or not isinstance(text, str) or not text:
+            return choice
+        said, calls = self.read(text, truncated=finish == "length")
+        if not calls:
+            return choice if said == text else {**choice, "message": {**message, "content": said}}
+        message = {**message, "content": said or None, "tool_calls": [_wire_call(call) for call in calls]}
+        return {**choice, "message": message, "finish_reason": _finish(finish)}
+
+
+class ChatStream:
+    """Rewrites the events of one reply.
+
+    Args:
+        exchange: the request that is answered.
+    """
+
+    def __init__(self, exchange: ChatExchange) -> None:
+        self._exchange = exchange
+        self._splitter = EventSplitter()
+        self._choices: dict[int, _Choice] = {}
+        self._frame: _Fields = {}  # what every event of the reply says, such as its id
+
+    def __len__(self) -> int:
+        return len(self._splitter)
+
+    def feed(self, data: bytes) -> bytes:
+        """See `ReplyStream.feed`."""
+        if not self._exchange.turn.active:
+            return data
+        return b"".join(map(self._event, self._splitter.feed(data)))
+
+    def close(self) -> bytes:
+        """See `ReplyStream.close`."""
+        rest = self._splitter.close()
+        return (self._event(rest) if rest else b"") + self._give_up()
+
+    def _event(self, raw: bytes) -> bytes:
+        data = data_of(raw)
+        if data is None:
+            return raw
+        if data.strip() == DONE:
+            return self._end() + raw
+        try:
+            chunk: Any = json.loads(data)
+        except (ValueError, RecursionError):
+            return raw
+        choices: Any = cast("_Fields", chunk).get("choices") if isinstance(chunk, dict) else None
+        if not isinstance(choices, list) or not choices:
+            return raw
+        return self._chunk(cast("_Fields", chunk), cast("list[Any]", choices), raw)
+
+    def _chunk(self, chunk: _Fields, choices: list[Any], raw: bytes) -> bytes:
+        self._frame = {key: value for key, value in chunk.items() if key not in ("choices", "usage")}
+        pieces: list[Any] = []
+        for choice in choices:
+            pieces += self._read(cast("_Fields", choice)) if isinstance(choice, dict) else [choice]
+        if pieces == choices:
+            return raw
+        if not pieces and chunk.get("usage"):
+            pieces = [{"index": choices[0].get("index", 0), "delta": {}, "finish_reason": None}]
+        events = [{**self._frame, "choices": [piece]} for piece in pieces]
+        if events and "usage" in chunk:
+            events[-1]["usage"] = chunk["usage"]
+        return b"".join(map(event_of, events))
+
+    def _read(self, choice: _Fields) -> list[_Fields]:
+        index: Any = choice.get("index")
+        if not isinstance(index, int):
+            return [choice]
+        if index not in self._choices:
+            self._choices[index] = _Choice(self._exchange, index)
+        return self._choices[index].read(choice)
+
+    def _end(self) -> bytes:
+        """The reply is over, although no reason was given for some of its choices."""
+        return self._all(piece for choice in self._choices.values() for piece in choice.end(truncated=False))
+
+    def _give_up(self) -> bytes:
+        return self._all(piece for choice in self._choices.values() for piece in choice.stop())
+
+    def _all(self, pieces: Iterable[_Fields]) -> bytes:
+        return b"".join(event_of({**self._frame, "choices": [piece]}) for piece in pieces)
+
+
+class _Choice:
+    """One choice of a streamed reply."""
+
+    def __init__(self, exchange: ChatExchange, index: int) -> None:
+        self._exchange = exchange
+        self._index = index
+        self._reader = exchange.turn.reader()
+        self._calls = 0
+        self._over = False
+
+    def read(self, choice: _Fields) -> list[_Fields]:
+        """What becomes of one delta: itself if nothing changes, else any number of others."""
+        given: Any = choice.get("delta")
+        delta = cast("_Fields", given) if isinstance(given, dict) else {}
+        text, finish, native = delta.get("content"), choice.get("finish_reason"), delta.get("tool_calls")
+        if native:
+            return self._native(choice, delta, native)
+        if self._over or not ((isinstance(text, str) and text) or finish):
+            return [choice]
+        items = self._reader.feed(text) if isinstance(text, str) and text else []
+        if not finish and items == [text]:
+            return [choice]
+        others = {key: value for key, value in delta.items() if key != "content"}
+        pieces = self._pieces(items)
+        if finish:
+            pieces += self.end(truncated=finish == "length")
+        if others and pieces and "content" in pieces[0]["delta"]:
+            pieces[0]["delta"] = {**others, **pieces[0]["delta"]}
+        elif others:
+            pieces.insert(0, self._piece(others))
+        besides = {key: value for key, value in choice.items() if key not in ("delta", "finish_reason", "index")}
+        if finish:
+            pieces.append({**self._piece({}), **besides, "finish_reason": _finish(finish) if self._calls else finish})
+        elif any(value is not None for value in besides.values()):
+            pieces = pieces or [self._piece({})]
+            pieces[0] = {**pieces[0], **besides}
+        return pieces
+
+    def end(self, *, truncated: bool) -> list[_Fields]:
+        """What was still held back at the end of the reply."""
+        if self._over:
+            return []
+        self._over = True
+        pieces = self._pieces(self._reader.close(truncated=truncated))
+        self._exchange.done(self._reader)
+        return pieces
+
+    def stop(self) -> list[_Fields]:
+        """What was still held back, as text: the reply was cut off, or goes on with native calls."""
+        if self._over:
+            return []
+        self._over = True
+        held = self._reader.held
+        self._exchange.done(self._reader)
+        return [self._piece({"content": held})] if held.strip() else []
+
+    def _native(self, choice: _Fields, delta: _Fields, calls: Any) -> list[_Fields]:
+        pieces = self.stop()
+        if self._calls and isinstance(calls, list):  # ours have taken the first numbers
+            numbered = [{**call, "index": call.get("index", 0) + self._calls} for call in cast("list[_Fields]", calls)]
+            choice = {**choice, "delta": {**delta, "tool_calls": numbered}}
+        return [*pieces, choice]
+
+    def _pieces(self, items: Iterable[Item]) -> list[_Fields]:
+        pieces: list[_Fields] = []
+        for item in items:
+            if isinstance(item, ToolCall):
+                pieces.append(self._piece({"tool_calls": [{"index": self._calls, **_wire_call(item)}]}))
+                self._calls += 1
+            elif isinstance(item, str):
+                pieces.append(self._piece({"content": item}))
+        return pieces
+
+    def _piece(self, delta: _Fields) -> _Fields:
+        return {"index": self._index, "delta": delta, "finish_reason": None}
+
+
+def _wire_call(call: ToolCall) -> _Fields:
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _finish(reason: object) -> object:
+    """Why a reply with calls ended: a limit stays one."""
+    return reason if reason in ("length", "content_filter") else "tool_calls"

@@ -1,0 +1,144 @@
+"""Requests and replies of httpx2 and of legacy httpx, which share their interface but not their classes.
+
+Everything is made from the module that the request at hand comes from, so that one piece of code serves both.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import Any
+
+from toolmend.adapters._negotiation import Negotiation, Settings, exchange_class
+
+__all__ = ["handle", "handle_async"]
+
+_LENGTHS = ("content-length", "transfer-encoding")
+
+
+def handle(inner: Any, request: Any, settings: Settings) -> Any:
+    """Send a request through another transport and rewrite its response."""
+    method, path = request.method, request.url.path
+    chats = exchange_class(method, path) is not None  # the body of anything else is left alone
+    negotiation = settings.open(method, path, request.read(), _server(request)) if chats else None
+    if negotiation is None:
+        return inner.handle_request(request)
+    response = inner.handle_request(_rewritten(request, negotiation.sent))
+    if negotiation.may_change(response.status_code):
+        try:
+            refused = negotiation.refused(response.status_code, response.read())
+        finally:
+            response.close()
+        if not refused:
+            return response
+        response = inner.handle_request(_rewritten(request, negotiation.sent))
+    if response.status_code >= 400:
+        return response
+    if negotiation.streams(response.headers.get("content-type", "")):
+        stream = _stream_class(_family(request))(response, negotiation)
+        return _answer(request, response, stream=stream)
+    try:
+        content = negotiation.reply(response.read())
+    finally:
+        response.close()
+    return _answer(request, response, content=content)
+
+
+async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
+    """As `handle`, for asynchronous transports."""
+    method, path = request.method, request.url.path
+    chats = exchange_class(method, path) is not None
+    negotiation = settings.open(method, path, await request.aread(), _server(request)) if chats else None
+    if negotiation is None:
+        return await inner.handle_async_request(request)
+    response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
+    if negotiation.may_change(response.status_code):
+        try:
+            refused = negotiation.refused(response.status_code, await response.aread())
+        finally:
+            await response.aclose()
+        if not refused:
+            return response
+        response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
+    if response.status_code >= 400:
+        return response
+    if negotiation.streams(response.headers.get("content-type", "")):
+        stream = _async_stream_class(_family(request))(response, negotiation)
+        return _answer(request, response, stream=stream)
+    try:
+        content = negotiation.reply(await response.aread())
+    finally:
+        await response.aclose()
+    return _answer(request, response, content=content)
+
+
+def _family(request: Any) -> Any:
+    """The module, `httpx2` or `httpx`, that a request comes from."""
+    return sys.modules[type(request).__module__.partition(".")[0]]
+
+
+def _server(request: Any) -> str:
+    return f"{request.url.scheme}://{request.url.netloc.decode()}"
+
+
+def _rewritten(request: Any, body: bytes) -> Any:
+    """The request with another body; the reply must not be compressed, or it would not come piece by piece."""
+    headers = [(k, v) for k, v in request.headers.multi_items() if k.lower() not in (*_LENGTHS, "accept-encoding")]
+    headers.append(("accept-encoding", "identity"))
+    return _family(request).Request(
+        request.method, request.url, headers=headers, content=body, extensions=request.extensions
+    )
+
+
+def _answer(request: Any, response: Any, **body: Any) -> Any:
+    headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in (*_LENGTHS, "content-encoding")]
+    return _family(request).Response(
+        response.status_code, headers=headers, extensions=response.extensions, request=request, **body
+    )
+
+
+@cache
+def _stream_class(family: Any) -> Any:
+    """The body of a streamed response, in one family's classes."""
+
+    class Stream(family.SyncByteStream):
+        def __init__(self, response: Any, negotiation: Negotiation) -> None:
+            self._response = response
+            self._negotiation = negotiation
+
+        def __iter__(self) -> Iterator[bytes]:
+            rewriter = self._negotiation.exchange.stream()
+            for data in self._response.iter_bytes():
+                if written := rewriter.feed(data):
+                    yield written
+            if written := rewriter.close():
+                yield written
+            self._negotiation.done()
+
+        def close(self) -> None:
+            self._response.close()
+
+    return Stream
+
+
+@cache
+def _async_stream_class(family: Any) -> Any:
+    class AsyncStream(family.AsyncByteStream):
+        def __init__(self, response: Any, negotiation: Negotiation) -> None:
+            self._response = response
+            self._negotiation = negotiation
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            rewriter = self._negotiation.exchange.stream()
+            async for data in self._response.aiter_bytes():
+                if written := rewriter.feed(data):
+                    yield written
+            if written := rewriter.close():
+                yield written
+            self._negotiation.done()
+
+        async def aclose(self) -> None:
+            await self._response.aclose()
+
+    return AsyncStream

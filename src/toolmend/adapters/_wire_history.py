@@ -1,0 +1,162 @@
+"""A conversation in OpenAI's or Ollama's wire form, written as plain text for servers that cannot take tools.
+
+System texts and the tool instructions become a single system message, calls and results become text in the format the
+model is asked to write, and neighbours of one role become one message, because many chat templates insist on strict
+turns. Images and whatever else is no text stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, cast
+
+from toolmend._turn import Turn
+from toolmend._types import ToolCall, ToolResult
+
+__all__ = ["Message", "answer_format", "as_text", "mentions_tools", "result_texts", "text_of"]
+
+Message = Mapping[str, Any]
+"""A message as it stands in the request."""
+
+_RESULTS = ("tool", "function")
+_SYSTEM = ("system", "developer")
+
+
+def mentions_tools(messages: Iterable[Message]) -> bool:
+    """Whether calls or results of tools are among the messages."""
+    return any(message.get("role") in _RESULTS or next(_calls_of(message), None) for message in messages)
+
+
+def result_texts(messages: Iterable[Message]) -> list[str]:
+    """What tools have answered so far; text the model may copy without meaning it."""
+    return [text_of(message, "\n") for message in messages if message.get("role") in _RESULTS]
+
+
+def text_of(message: Message, between: str = "") -> str:
+    """The texts in the content of a message, joined."""
+    return between.join(part["text"] for part in _parts_of(message) if part.get("type") == "text" and part.get("text"))
+
+
+def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "") -> list[dict[str, Any]]:
+    """Write a conversation without tool messages, tool calls and repeated roles.
+
+    Args:
+        messages: the conversation; it is not changed.
+        turn: offers its tools in the system message and writes calls and results.
+        ending: what else the system message is to say at its end.
+
+    Returns:
+        New messages: at most one system message, then users and assistants in turn.
+    """
+    names = {call.id: call.name for message in messages for call in _calls_of(message)}
+    system: list[str] = []
+    spoken: list[dict[str, Any]] = []
+    for are_results, group in groupby(messages, lambda message: message.get("role") in _RESULTS):
+        if are_results:
+            _add(spoken, _results(group, names, turn))
+            continue
+        for message in group:
+            if message.get("role") in _SYSTEM:
+                system.append(text_of(message, "\n"))
+            elif message.get("role") == "assistant":
+                _add(spoken, _assistant(message, turn))
+            else:
+                _add(spoken, dict(message))
+    instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
+    return [{"role": "system", "content": instructions}, *spoken] if instructions else spoken
+
+
+def answer_format(body: dict[str, Any]) -> str:
+    """Take a demand for a JSON answer out of a request and say it in words.
+
+    A server holds the model to such a format from the first token on, so that beside it no call could ever be written.
+
+    Args:
+        body: the request; ``response_format`` and ``format`` are removed.
+
+    Returns:
+        The sentence for the system message, or an empty text.
+    """
+    demand = body.pop("response_format", None) or body.pop("format", None)
+    if not demand or (isinstance(demand, Mapping) and cast("Message", demand).get("type") == "text"):
+        return ""
+    said = "If you answer without a tool call, write nothing but JSON, without a code fence"
+    if not isinstance(demand, Mapping):
+        return f"{said}."
+    fields = cast("Message", demand)
+    named: Any = fields.get("json_schema")
+    schema: Any = cast("Message", named).get("schema") if isinstance(named, Mapping) else fields
+    if not schema or fields.get("type") == "json_object":
+        return f"{said}."
+    return f"{said}, that fits this schema:\n{json.dumps(schema)}"
+
+
+def _calls_of(message: Message) -> Iterator[ToolCall]:
+    legacy = message.get("function_call")
+    calls: Any = message.get("tool_calls") or ([{"function": legacy}] if legacy else [])
+    for call in cast("list[Any]", calls) if isinstance(calls, list) else []:
+        function: Any = cast("Message", call).get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            fields = cast("Message", function)
+            written = _arguments(fields.get("arguments"))
+            yield ToolCall(name=str(fields.get("name", "")), arguments=written, id=cast("Message", call).get("id"))
+
+
+def _arguments(written: object) -> dict[str, Any]:
+    """Arguments as an object; what an earlier model broke is shown to this one as it was."""
+    value = written
+    if isinstance(written, str):
+        try:
+            value = json.loads(written or "{}")
+        except (ValueError, RecursionError):
+            value = written
+    if isinstance(value, Mapping):
+        return dict(cast("Message", value))
+    return {} if value is None else {"arguments": value}
+
+
+def _results(messages: Iterable[Message], names: Mapping[str | None, str], turn: Turn) -> dict[str, Any]:
+    results: list[ToolResult] = []
+    others: list[Any] = []
+    images: list[Any] = []
+    for message in messages:
+        call_id: str | None = message.get("tool_call_id")
+        name = message.get("name") or message.get("tool_name") or names.get(call_id) or "tool"
+        results.append(ToolResult(name=str(name), content=text_of(message, "\n"), call_id=call_id))
+        others.extend(part for part in _parts_of(message) if part.get("type") != "text")
+        images.extend(message.get("images") or ())
+    text = turn.render_results(results)
+    content = [{"type": "text", "text": text}, *others] if others else text
+    return {"role": "user", "content": content, **({"images": images} if images else {})}
+
+
+def _assistant(message: Message, turn: Turn) -> dict[str, Any]:
+    calls = list(_calls_of(message))
+    text = "\n".join(filter(None, [text_of(message), turn.render_calls(calls) if calls else ""]))
+    kept = {key: value for key, value in message.items() if key in ("role", "name", "thinking")}
+    return {**kept, "content": text}
+
+
+def _add(spoken: list[dict[str, Any]], message: dict[str, Any]) -> None:
+    """Append a message, or join it to the one before if that has the same role."""
+    if not spoken or spoken[-1].get("role") != message.get("role"):
+        spoken.append(message)
+        return
+    before = spoken[-1]
+    if all(part.get("type") == "text" for part in (*_parts_of(before), *_parts_of(message))):
+        content: Any = "\n\n".join(filter(None, [text_of(before, "\n"), text_of(message, "\n")]))
+    else:
+        content = [*_parts_of(before), *_parts_of(message)]
+    images = [*(before.get("images") or ()), *(message.get("images") or ())]
+    spoken[-1] = {**before, **message, "content": content, **({"images": images} if images else {})}
+
+
+def _parts_of(message: Message) -> list[dict[str, Any]]:
+    """The content as a list of parts; empty where there is none."""
+    content: Any = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    parts = cast("list[Any]", content) if isinstance(content, list) else []
+    return [{"type": "text", "text": part} if isinstance(part, str) else dict(part) for part in parts]
