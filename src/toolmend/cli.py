@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from toolmend._errors import ToolmendError
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recovers tool calls that models write as text.")
@@ -50,3 +52,33 @@ def demo(
         typer.echo(f"{base_url or 'the demo server'} does not answer: {error}", err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(0 if worked else 1)
+
+
+@app.command()
+def serve(
+    upstream: Annotated[str, typer.Option(help="The server to stand before, such as http://localhost:11434.")],
+    port: Annotated[int, typer.Option(help="Where to listen.", min=0, max=65535)] = 8811,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; anything but loopback is open to others.")
+    ] = "127.0.0.1",
+    mode: Annotated[str, typer.Option(help="auto, native or prompt: whether tools are sent to the server.")] = "auto",
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name by which clients may call this gateway; may be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="How many processes serve together.", min=1)] = 1,
+) -> None:
+    """Stand before a local server and answer as one with perfect tool support, for clients in any language.
+
+    Point clients at http://localhost:8811/v1 (OpenAI's protocol) or http://localhost:8811 (Ollama's). One line a
+    request goes to standard error; /metrics counts for Prometheus, /healthz says that it runs.
+    """
+    try:
+        from toolmend.adapters._gateway_server import run  # noqa: PLC0415 - only this command needs it
+    except ImportError as error:
+        typer.echo(f'{error}\nThe gateway needs more packages: pip install "toolmend[gateway]"', err=True)
+        raise typer.Exit(2) from error
+    try:
+        run(upstream, host=host, port=port, mode=mode, hosts=allow_host or [], workers=workers)
+    except ToolmendError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error

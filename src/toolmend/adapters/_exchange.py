@@ -37,7 +37,8 @@ class ReplyStream(Protocol):
         """The server has ended the stream; return the rest. What was cut off is text, never a call."""
         ...
 
-    def __len__(self) -> int:
+    @property
+    def pending(self) -> int:
         """How many bytes of an unfinished event are kept."""
         ...
 
@@ -147,8 +148,12 @@ def _choice(given: object, functions: Mapping[object, Message]) -> tuple[Sequenc
         fields = cast("Message", given)
         if fields.get("type") == "allowed_tools":
             inner: Any = fields.get("allowed_tools") or fields
-            allowed = {_name(tool) for tool in inner.get("tools") or ()}
-            return [tool for name, tool in functions.items() if name in allowed], inner.get("mode") or "auto"
+            listed: Any = cast("Message", inner).get("tools") if isinstance(inner, Mapping) else None
+            if not isinstance(listed, list):
+                raise NotReadable("`allowed_tools` has no list of `tools`")
+            allowed = [_name(cast("Message", tool)) for tool in cast("list[Any]", listed) if isinstance(tool, Mapping)]
+            forced = cast("Message", inner).get("mode") == "required"
+            return [tool for name, tool in functions.items() if name in allowed], "required" if forced else "auto"
         return offered, [str(_name(fields))] if _is_function(fields) else "auto"
     if given in ("required", "any"):
         return offered, "required"

@@ -60,13 +60,16 @@ class Settings:
             server: whom it goes to.
 
         Raises:
+            NotReadable: it is no chat request.
             ToolmendError: a tool's schema is broken, or the choice names none of the tools.
         """
         kind = exchange_class(method, path)
         try:
             exchange = kind(json.loads(raw), options=self.options) if kind else None
-        except (NotReadable, ValueError, RecursionError):
-            return None  # the server will say what is wrong with it
+        except NotReadable:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise NotReadable(f"the request is not JSON: {error}") from error
         return Negotiation(exchange, raw, server, self) if exchange and exchange.has_tools else None
 
 
@@ -97,10 +100,11 @@ class Negotiation:
 
     def refused(self, status: int, body: bytes) -> bool:
         """Whether an error means that the server does not take tools; then `sent` is to be sent again."""
-        self.written = self.may_change(status) and refuses_tools(status, body.decode(errors="replace"))
-        if self.written:
-            self._settings.refusals.add(self._server, self.exchange.model)
-        return self.written
+        if not self.may_change(status) or not refuses_tools(status, body.decode(errors="replace")):
+            return False
+        self.written = True
+        self._settings.refusals.add(self._server, self.exchange.model)
+        return True
 
     def streams(self, content_type: str) -> bool:
         """Whether a reply comes as a stream."""

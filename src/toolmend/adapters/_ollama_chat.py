@@ -59,7 +59,8 @@ class OllamaStream:
         self._calls = 0
         self._over = not exchange.turn.active
 
-    def __len__(self) -> int:
+    @property
+    def pending(self) -> int:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> bytes:

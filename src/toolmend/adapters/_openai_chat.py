@@ -68,8 +68,9 @@ class ChatStream:
         self._choices: dict[int, _Choice] = {}
         self._frame: _Fields = {}  # what every event of the reply says, such as its id
 
-    def __len__(self) -> int:
-        return len(self._splitter)
+    @property
+    def pending(self) -> int:
+        return self._splitter.pending
 
     def feed(self, data: bytes) -> bytes:
         """See `ReplyStream.feed`."""
@@ -138,6 +139,7 @@ class _Choice:
         self._index = index
         self._reader = exchange.turn.reader()
         self._calls = 0
+        self._began = False  # some servers tell the role with every piece; once is enough where pieces are held back
         self._over = False
 
     def read(self, choice: _Fields) -> list[_Fields]:
@@ -151,8 +153,9 @@ class _Choice:
             return [choice]
         items = self._reader.feed(text) if isinstance(text, str) and text else []
         if not finish and items == [text]:
+            self._began = True
             return [choice]
-        others = {key: value for key, value in delta.items() if key != "content"}
+        others = {key: value for key, value in delta.items() if key != "content" and (key != "role" or not self._began)}
         pieces = self._pieces(items)
         if finish:
             pieces += self.end(truncated=finish == "length")
@@ -160,6 +163,7 @@ class _Choice:
             pieces[0]["delta"] = {**others, **pieces[0]["delta"]}
         elif others:
             pieces.insert(0, self._piece(others))
+        self._began = self._began or bool(pieces)
         besides = {key: value for key, value in choice.items() if key not in ("delta", "finish_reason", "index")}
         if finish:
             pieces.append({**self._piece({}), **besides, "finish_reason": _finish(finish) if self._calls else finish})

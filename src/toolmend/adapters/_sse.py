@@ -23,7 +23,8 @@ class EventSplitter:
         self._buffer = bytearray()
         self._searched = 0
 
-    def __len__(self) -> int:
+    @property
+    def pending(self) -> int:
         """How many bytes of an unfinished event are kept."""
         return len(self._buffer)
 

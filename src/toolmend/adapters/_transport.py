@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 
+from toolmend.adapters._exchange import NotReadable
 from toolmend.adapters._negotiation import Negotiation, Settings, exchange_class
 
 __all__ = ["handle", "handle_async"]
@@ -19,9 +20,8 @@ _LENGTHS = ("content-length", "transfer-encoding")
 
 def handle(inner: Any, request: Any, settings: Settings) -> Any:
     """Send a request through another transport and rewrite its response."""
-    method, path = request.method, request.url.path
-    chats = exchange_class(method, path) is not None  # the body of anything else is left alone
-    negotiation = settings.open(method, path, request.read(), _server(request)) if chats else None
+    chats = exchange_class(request.method, request.url.path) is not None  # the body of anything else is left alone
+    negotiation = _open(request, request.read(), settings) if chats else None
     if negotiation is None:
         return inner.handle_request(request)
     response = inner.handle_request(_rewritten(request, negotiation.sent))
@@ -47,9 +47,8 @@ def handle(inner: Any, request: Any, settings: Settings) -> Any:
 
 async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
     """As `handle`, for asynchronous transports."""
-    method, path = request.method, request.url.path
-    chats = exchange_class(method, path) is not None
-    negotiation = settings.open(method, path, await request.aread(), _server(request)) if chats else None
+    chats = exchange_class(request.method, request.url.path) is not None
+    negotiation = _open(request, await request.aread(), settings) if chats else None
     if negotiation is None:
         return await inner.handle_async_request(request)
     response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
@@ -71,6 +70,13 @@ async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
     finally:
         await response.aclose()
     return _answer(request, response, content=content)
+
+
+def _open(request: Any, body: bytes, settings: Settings) -> Negotiation | None:
+    try:
+        return settings.open(request.method, request.url.path, body, _server(request))
+    except NotReadable:
+        return None  # the server will say what is wrong with it
 
 
 def _family(request: Any) -> Any:

@@ -36,7 +36,8 @@ def result_texts(messages: Iterable[Message]) -> list[str]:
 
 def text_of(message: Message, between: str = "") -> str:
     """The texts in the content of a message, joined."""
-    return between.join(part["text"] for part in _parts_of(message) if part.get("type") == "text" and part.get("text"))
+    texts = (part.get("text") for part in _parts_of(message) if part.get("type") == "text")
+    return between.join(text for text in texts if isinstance(text, str) and text)
 
 
 def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "") -> list[dict[str, Any]]:
@@ -101,7 +102,10 @@ def _calls_of(message: Message) -> Iterator[ToolCall]:
         if isinstance(function, Mapping):
             fields = cast("Message", function)
             written = _arguments(fields.get("arguments"))
-            yield ToolCall(name=str(fields.get("name", "")), arguments=written, id=cast("Message", call).get("id"))
+            call_id: Any = cast("Message", call).get("id")
+            yield ToolCall(
+                name=str(fields.get("name", "")), arguments=written, id=call_id if isinstance(call_id, str) else None
+            )
 
 
 def _arguments(written: object) -> dict[str, Any]:
@@ -122,11 +126,12 @@ def _results(messages: Iterable[Message], names: Mapping[str | None, str], turn:
     others: list[Any] = []
     images: list[Any] = []
     for message in messages:
-        call_id: str | None = message.get("tool_call_id")
+        given: Any = message.get("tool_call_id")
+        call_id = given if isinstance(given, str) else None
         name = message.get("name") or message.get("tool_name") or names.get(call_id) or "tool"
         results.append(ToolResult(name=str(name), content=text_of(message, "\n"), call_id=call_id))
         others.extend(part for part in _parts_of(message) if part.get("type") != "text")
-        images.extend(message.get("images") or ())
+        images.extend(_images_of(message))
     text = turn.render_results(results)
     content = [{"type": "text", "text": text}, *others] if others else text
     return {"role": "user", "content": content, **({"images": images} if images else {})}
@@ -149,7 +154,7 @@ def _add(spoken: list[dict[str, Any]], message: dict[str, Any]) -> None:
         content: Any = "\n\n".join(filter(None, [text_of(before, "\n"), text_of(message, "\n")]))
     else:
         content = [*_parts_of(before), *_parts_of(message)]
-    images = [*(before.get("images") or ()), *(message.get("images") or ())]
+    images = [*_images_of(before), *_images_of(message)]
     spoken[-1] = {**before, **message, "content": content, **({"images": images} if images else {})}
 
 
@@ -159,4 +164,11 @@ def _parts_of(message: Message) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     parts = cast("list[Any]", content) if isinstance(content, list) else []
-    return [{"type": "text", "text": part} if isinstance(part, str) else dict(part) for part in parts]
+    texts = ({"type": "text", "text": part} if isinstance(part, str) else part for part in parts)
+    return [dict(cast("Message", part)) for part in texts if isinstance(part, Mapping)]
+
+
+def _images_of(message: Message) -> list[Any]:
+    """Ollama's images, which are no parts of the content."""
+    images: Any = message.get("images")
+    return cast("list[Any]", images) if isinstance(images, list) else []
