@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, cast
 
-from toolmend._events import Reply
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
-from toolmend.adapters._wire_history import Message, answer_format, as_text, mentions_tools, result_texts
+from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
 
 __all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream"]
 
@@ -53,7 +52,7 @@ class Exchange:
     Attributes:
         body: the request as the client wrote it.
         turn: made from the function tools in it.
-        replies: what was read, for whoever keeps count; one entry a choice, when it is complete.
+        readers: who has read the reply, for whoever keeps count; one a choice, when it is complete.
 
     Raises:
         NotReadable: it is no chat request.
@@ -78,9 +77,12 @@ class Exchange:
         functions = {_name(tool): tool for tool in cast("list[Message]", tools) if _is_function(tool)}
         offered, choice = _choice(self.body.get("tool_choice"), functions)
         self.turn = Turn(
-            offered, tool_choice=choice if offered else "none", options=options, echoes=result_texts(self._messages)
+            offered,
+            tool_choice=choice if offered else "none",
+            options=options,
+            echoes=foreign_texts(self._messages),
         )
-        self.replies: list[Reply] = []
+        self.readers: list[Reader] = []
 
     @property
     def model(self) -> str:
@@ -121,8 +123,8 @@ class Exchange:
         return said, [item for item in items if isinstance(item, ToolCall)]
 
     def done(self, reader: Reader) -> None:
-        """Keep what was read of one choice."""
-        self.replies.append(reader.reply)
+        """Keep the reader of a choice that is complete."""
+        self.readers.append(reader)
 
     def reply(self, body: Any) -> Any:
         """Rewrite a whole reply, parsed; what is no reply comes back as it is."""

@@ -157,7 +157,7 @@ class ChatRelay:
         negotiation.done()
         self._metrics.latency.observe(spent.seconds)
         calls: dict[str, int] = {}
-        for reply in negotiation.exchange.replies:
+        for reply in [reader.reply for reader in negotiation.exchange.readers]:
             if reply.calls and reply.dialect:
                 calls[reply.dialect] = calls.get(reply.dialect, 0) + len(reply.calls)
             for failure in reply.failed:

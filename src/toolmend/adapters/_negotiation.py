@@ -7,11 +7,11 @@ refuses tools, sends again what it says then.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from toolmend._errors import ToolmendError
+from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals, refuses_tools
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
@@ -38,13 +38,13 @@ class Settings:
         mode: see `Mode`.
         options: see `Options`.
         refusals: who has refused tools.
-        done: told about each exchange once its reply is complete.
+        on_recovery: called for each reply in which calls were recovered, or were meant and could not be read.
     """
 
     mode: Mode = "auto"
     options: Options | None = None
     refusals: Refusals = field(default_factory=Refusals)
-    done: Callable[[Exchange], None] = lambda exchange: None
+    on_recovery: OnRecovery | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "native", "prompt"):
@@ -122,4 +122,6 @@ class Negotiation:
 
     def done(self) -> None:
         """The reply is complete."""
-        self._settings.done(self.exchange)
+        mode = "prompt" if self.written else "native"
+        recovery = Recovery.of(self.exchange.readers, model=self.exchange.model, server=self._server, mode=mode)
+        tell(recovery, self._settings.on_recovery)

@@ -32,7 +32,7 @@ class OllamaExchange(Exchange):
         body, message = cast("_Fields", body), cast("_Fields", message)
         text = message.get("content")
         if message.get("tool_calls") or not isinstance(text, str) or not text:
-            return body
+            return self.turn.mended(body)
         said, calls = self.read(text, truncated=body.get("done_reason") == "length")
         if calls:
             message = {**message, "tool_calls": [_wire_call(call, n) for n, call in enumerate(calls)]}
@@ -94,7 +94,8 @@ class OllamaStream:
     def _chunk(self, chunk: _Fields, message: _Fields, raw: bytes) -> bytes:
         self._frame = {key: chunk[key] for key in ("model", "created_at") if key in chunk}
         if message.get("tool_calls"):
-            return b"".join(map(self._written, self._stop())) + raw
+            mended = self._exchange.turn.mended(chunk)
+            return b"".join(map(self._written, self._stop())) + (raw if mended == chunk else _json_line(mended))
         text, done = message.get("content") or "", bool(chunk.get("done"))
         items = self._reader.feed(text) if text else []
         if not done and items == [text]:

@@ -47,7 +47,7 @@ class ChatExchange(Exchange):
     def _message(self, choice: _Fields, message: _Fields) -> _Fields:
         text, finish = message.get("content"), choice.get("finish_reason")
         if message.get("tool_calls") or not isinstance(text, str) or not text:
-            return choice
+            return self.turn.mended(choice)
         said, calls = self.read(text, truncated=finish == "length")
         if not calls:
             return choice if said == text else {**choice, "message": {**message, "content": said}}
@@ -195,7 +195,7 @@ class _Choice:
         if self._calls and isinstance(calls, list):  # ours have taken the first numbers
             numbered = [{**call, "index": call.get("index", 0) + self._calls} for call in cast("list[_Fields]", calls)]
             choice = {**choice, "delta": {**delta, "tool_calls": numbered}}
-        return [*pieces, choice]
+        return [*pieces, self._exchange.turn.mended(choice)]
 
     def _pieces(self, items: Iterable[Item]) -> list[_Fields]:
         pieces: list[_Fields] = []

@@ -8,14 +8,15 @@ turns. Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
+from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 
-__all__ = ["Message", "answer_format", "as_text", "mentions_tools", "result_texts", "text_of"]
+__all__ = ["Message", "answer_format", "as_text", "foreign_texts", "mentions_tools", "text_of"]
 
 Message = Mapping[str, Any]
 """A message as it stands in the request."""
@@ -29,9 +30,13 @@ def mentions_tools(messages: Iterable[Message]) -> bool:
     return any(message.get("role") in _RESULTS or next(_calls_of(message), None) for message in messages)
 
 
-def result_texts(messages: Iterable[Message]) -> list[str]:
-    """What tools have answered so far; text the model may copy without meaning it."""
-    return [text_of(message, "\n") for message in messages if message.get("role") in _RESULTS]
+def foreign_texts(messages: Sequence[Message]) -> Foreign:
+    """What the model may copy without meaning it: tool answers and user messages."""
+
+    def texts(*roles: str) -> Callable[[], Iterable[str]]:
+        return lambda: (text_of(message, "\n") for message in messages if message.get("role") in roles)
+
+    return Foreign(texts(*_RESULTS), users=texts("user"), system=texts(*_SYSTEM))
 
 
 def text_of(message: Message, between: str = "") -> str:

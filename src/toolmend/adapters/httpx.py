@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import httpx
 
+from toolmend._recovery import OnRecovery
 from toolmend._refusal import Refusals
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Mode
@@ -28,6 +29,7 @@ class ToolTransport(httpx.BaseTransport):
         mode: ``"auto"`` sends tools until the server refuses them, ``"native"`` always, ``"prompt"`` never.
         options: see `toolmend.Options`.
         refusals: shares the memory of refusals between transports.
+        on_recovery: called with a `toolmend.Recovery` for each reply in which calls were recovered or failed.
 
     Raises:
         ToolmendError: the mode is not known. Requests raise it if a tool's schema is broken.
@@ -40,9 +42,10 @@ class ToolTransport(httpx.BaseTransport):
         mode: Mode = "auto",
         options: Options | None = None,
         refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
     ) -> None:
         self._inner = inner or httpx.HTTPTransport()
-        self._settings = Settings(mode, options, refusals or Refusals())
+        self._settings = Settings(mode, options, Refusals() if refusals is None else refusals, on_recovery)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the response holds real tool calls."""
@@ -61,6 +64,7 @@ class AsyncToolTransport(httpx.AsyncBaseTransport):
         mode: see `ToolTransport`.
         options: see `toolmend.Options`.
         refusals: shares the memory of refusals between transports.
+        on_recovery: called with a `toolmend.Recovery` for each reply in which calls were recovered or failed.
     """
 
     def __init__(
@@ -70,9 +74,10 @@ class AsyncToolTransport(httpx.AsyncBaseTransport):
         mode: Mode = "auto",
         options: Options | None = None,
         refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
     ) -> None:
         self._inner = inner or httpx.AsyncHTTPTransport()
-        self._settings = Settings(mode, options, refusals or Refusals())
+        self._settings = Settings(mode, options, Refusals() if refusals is None else refusals, on_recovery)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the response holds real tool calls."""

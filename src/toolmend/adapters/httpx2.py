@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import httpx2
 
+from toolmend._recovery import OnRecovery
 from toolmend._refusal import Refusals
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Mode
@@ -27,6 +28,7 @@ class ToolTransport(httpx2.BaseTransport):
         mode: ``"auto"`` sends tools until the server refuses them, ``"native"`` always, ``"prompt"`` never.
         options: see `toolmend.Options`.
         refusals: shares the memory of refusals between transports.
+        on_recovery: called with a `toolmend.Recovery` for each reply in which calls were recovered or failed.
 
     Raises:
         ToolmendError: the mode is not known. Requests raise it if a tool's schema is broken.
@@ -39,9 +41,10 @@ class ToolTransport(httpx2.BaseTransport):
         mode: Mode = "auto",
         options: Options | None = None,
         refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
     ) -> None:
         self._inner = inner or httpx2.HTTPTransport()
-        self._settings = Settings(mode, options, refusals or Refusals())
+        self._settings = Settings(mode, options, Refusals() if refusals is None else refusals, on_recovery)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; the response holds real tool calls."""
@@ -60,6 +63,7 @@ class AsyncToolTransport(httpx2.AsyncBaseTransport):
         mode: see `ToolTransport`.
         options: see `toolmend.Options`.
         refusals: shares the memory of refusals between transports.
+        on_recovery: called with a `toolmend.Recovery` for each reply in which calls were recovered or failed.
     """
 
     def __init__(
@@ -69,9 +73,10 @@ class AsyncToolTransport(httpx2.AsyncBaseTransport):
         mode: Mode = "auto",
         options: Options | None = None,
         refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
     ) -> None:
         self._inner = inner or httpx2.AsyncHTTPTransport()
-        self._settings = Settings(mode, options, refusals or Refusals())
+        self._settings = Settings(mode, options, Refusals() if refusals is None else refusals, on_recovery)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; the response holds real tool calls."""
