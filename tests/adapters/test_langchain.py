@@ -69,6 +69,11 @@ BOTH = [*ASKED, ("get_weather", {"city": "Rome"})]
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 
+def own(message: AIMessage) -> dict[str, Any]:
+    """A reply's metadata without our note."""
+    return {key: value for key, value in message.response_metadata.items() if key != "toolmend"}
+
+
 class City(BaseModel):
     """A city."""
 
@@ -109,8 +114,8 @@ def test_white_space_next_to_a_call_is_never_streamed() -> None:
     _, model = wrapped(f"\n\n{PARIS}\n\n{ROME}\n", size=1)
     chunks = list(model.bind_tools(TOOLS).stream("weather?"))
     assert [piece.content for piece in chunks if piece.content] == []
-    # Nor are there chunks that say nothing: two calls, usage with the reason, the last.
-    assert len(chunks) == 4
+    # Nor are there chunks that say nothing: two calls, usage with the reason, the note, the last.
+    assert len(chunks) == 5
 
 
 @every_way
@@ -190,7 +195,7 @@ async def test_metadata_and_usage_of_a_reply_are_kept(way: Way) -> None:
     _, model = wrapped(f"Look.\n{PARIS}", finish={"finish_reason": "stop", "model_name": "script-1"})
     message = await way(model.bind_tools(TOOLS), "weather?")
     assert message.usage_metadata == USAGE
-    assert message.response_metadata == {"finish_reason": "stop", "model_name": "script-1"}
+    assert own(message) == {"finish_reason": "stop", "model_name": "script-1"}
 
 
 def test_usage_and_finish_come_once_and_after_all_text() -> None:
@@ -207,8 +212,8 @@ def test_usage_and_finish_come_once_and_after_all_text() -> None:
         chunks = list(streaming(*reply).stream("?"))
         assert joined(chunks).content == unfinished
         assert joined(chunks).usage_metadata == USAGE
-        assert joined(chunks).response_metadata == {"finish_reason": "length"}
-        first = min(i for i, piece in enumerate(chunks) if piece.usage_metadata or piece.response_metadata)
+        assert own(joined(chunks)) == {"finish_reason": "length"}
+        first = min(i for i, piece in enumerate(chunks) if piece.usage_metadata or own(piece))
         assert not any(piece.content for piece in chunks[first:])
         assert [piece.chunk_position for piece in chunks].index("last") == len(chunks) - 1
 
@@ -217,7 +222,7 @@ def test_metadata_of_a_chunk_is_not_multiplied_by_its_pieces() -> None:
     model = streaming(chunk(f"{PARIS}\n{ROME}\nok", response_metadata={"system": "x", "model_provider": "y"}))
     message = joined(list(model.stream("?")))
     assert named(message) == BOTH
-    assert message.response_metadata == {"system": "x", "model_provider": "y"}
+    assert own(message) == {"system": "x", "model_provider": "y"}
 
 
 def test_reasoning_streams_on_while_usage_is_told() -> None:
@@ -400,6 +405,39 @@ async def test_v1_content(way: Way) -> None:
         "tool_call",
     ]
     assert named(message) == BOTH
+
+
+# ---- what was done
+
+
+@every_way
+async def test_a_note_tells_what_was_done(way: Way) -> None:
+    broken = '<tool_call>{"name": "get_stocks", "arguments": {}}</tool_call>'
+    clumsy = "```json\n{'name': 'get_weather', 'arguments': {'city': 'Paris'}}\n```"
+    note = {"mode": "native", "dialect": "fenced_json", "repairs": [], "failures": []}
+    for text, more in (
+        (PARIS, {}),
+        (clumsy, {"repairs": ["single quotes"]}),
+        (f"{PARIS}\n{broken}", {"failures": ["no tool 'get_stocks' is offered"]}),
+        (broken, {"dialect": None, "failures": ["no tool 'get_stocks' is offered"]}),
+    ):
+        _, model = wrapped(text)
+        message = await way(model.bind_tools(TOOLS), "?")
+        assert message.response_metadata["toolmend"] == {**note, **more}
+    for settings, mode in (({"mode": "prompt"}, "prompt"), ({"refuses": True}, "prompt"), ({"binds": False}, "prompt")):
+        _, model = wrapped("Sunny.", **settings)
+        for _ in range(2):
+            message = await way(model.bind_tools(TOOLS), "?")
+            assert message.response_metadata["toolmend"] == {**note, "dialect": None, "mode": mode}
+
+
+@every_way
+async def test_where_nothing_was_done_there_is_no_note(way: Way) -> None:
+    _, model = wrapped("Sunny.")
+    assert "toolmend" not in (await way(model.bind_tools(TOOLS), "?")).response_metadata
+    assert "toolmend" not in (await way(model, "?")).response_metadata
+    native = streaming(chunk("Look."), chunk(tool_call_chunks=[NATIVE_CHUNK], chunk_position="last"))
+    assert "toolmend" not in (await way(native, "?")).response_metadata
 
 
 # ---- no tools, tool choice

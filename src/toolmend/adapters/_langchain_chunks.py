@@ -22,11 +22,11 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from toolmend._turn import Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
-from toolmend.adapters._langchain_reply import SearchedText, says_why_it_ended, was_cut
+from toolmend.adapters._langchain_reply import SearchedText, note_on, says_why_it_ended, was_cut
 
 __all__ = ["StreamedReply", "as_chunk"]
 
-_Piece = str | ToolCall | list[Block]
+_Piece = str | ToolCall | list[Block] | dict[str, Any]  # the last is metadata
 # Metadata that may stand on every chunk; LangChain adds up all other when it joins the chunks.
 _ON_EVERY_CHUNK = ("model_provider", "output_version")
 # In content blocks texts and calls share one count, in which LangChain gives texts the low numbers.
@@ -39,9 +39,13 @@ class StreamedReply:
     Args:
         turn: the turn of the request; if it is not active, every chunk passes as it is.
         blocks: whether LangChain will turn the content into blocks (``output_version="v1"``).
+        written: whether the tools are in the prompt.
+
+    Attributes:
+        written: the same; a refusal may change it before the first chunk.
     """
 
-    def __init__(self, turn: Turn, *, blocks: bool = False) -> None:
+    def __init__(self, turn: Turn, *, blocks: bool = False, written: bool = False) -> None:
         self._turn = turn
         self._search = SearchedText(turn) if turn.active else None
         self._numbers = _CallNumbers()
@@ -51,6 +55,8 @@ class StreamedReply:
         self._block: dict[str, Any] = {"type": "text"}
         self._waiting: list[ChatGenerationChunk] = []
         self._truncated = False
+        self._noted = False
+        self.written = written
 
     def read(self, chunks: Generator[ChatGenerationChunk]) -> Generator[ChatGenerationChunk]:
         """Read a whole stream; if it breaks, what was held is shown before the error goes on."""
@@ -95,7 +101,7 @@ class StreamedReply:
             message = message.model_copy(update={"tool_call_chunks": numbered})
             pieces += self._search.stop()
         if message.chunk_position == "last":
-            pieces += self._search.close(truncated=self._truncated)
+            pieces += self._rest()
         if has_text:  # the pieces stand for the content now
             message = message.model_copy(update={"content": self._empty})
         rest = ChatGenerationChunk(message=message, generation_info=info)
@@ -104,7 +110,7 @@ class StreamedReply:
     def close(self) -> Iterator[ChatGenerationChunk]:
         """Take the end of the stream."""
         if self._search is not None:
-            yield from map(self._chunk, self._search.close(truncated=self._truncated))
+            yield from map(self._chunk, self._rest())
         yield from self._released()
 
     def give_up(self) -> Iterator[ChatGenerationChunk]:
@@ -112,6 +118,14 @@ class StreamedReply:
         if self._search is not None:
             yield from map(self._chunk, self._search.stop())
         yield from self._released()
+
+    def _rest(self) -> list[_Piece]:
+        """What the end of the text brings, and a note on what was done."""
+        assert self._search is not None
+        pieces: list[_Piece] = [*self._search.close(truncated=self._truncated)]
+        note = {} if self._noted else note_on(self._search.reply, written=self.written)
+        self._noted = True
+        return [*pieces, note] if note else pieces
 
     def _pieces(self, message: AIMessageChunk) -> list[_Piece]:
         """The texts and calls that are certain now, and the blocks between them."""
@@ -169,6 +183,8 @@ class StreamedReply:
             calls = [tool_call_chunk(name=piece.name, args=arguments, id=piece.id, index=index)]
             if isinstance(content, list) and metadata.get("output_version") == "v1":
                 content = list[Block]([{**calls[0], "type": "tool_call_chunk"}])
+        elif isinstance(piece, dict):
+            metadata |= piece
         elif isinstance(piece, str) and isinstance(content, list):
             content = list[Block]([{**self._block, "text": piece}])
         else:

@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from toolmend._events import Reply
 from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
@@ -21,16 +22,17 @@ __all__ = ["SearchedText", "says_why_it_ended", "searched", "was_cut"]
 _FINISH = ("finish_reason", "done_reason", "stop_reason")
 
 
-def searched(result: ChatResult, turn: Turn) -> ChatResult:
+def searched(result: ChatResult, turn: Turn, *, written: bool = False) -> ChatResult:
     """Take the calls out of the text of a result's messages.
 
     Args:
         result: what the inner model generated; it is not changed.
         turn: the turn of the request; if it is not active, the result comes back as it is.
+        written: whether the tools were in the prompt.
 
     Returns:
-        The result with the calls in ``tool_calls``. Messages with native calls, and messages
-        without any, are the same objects as before.
+        The result with the calls in ``tool_calls`` and a note on what was done in ``response_metadata``. Messages
+        with native calls, and messages without any, are the same objects as before.
     """
     if not turn.active:
         return result
@@ -43,9 +45,25 @@ def searched(result: ChatResult, turn: Turn) -> ChatResult:
             generations[i] = ChatGeneration(message=_mended(message, turn), generation_info=info)
             continue
         truncated = was_cut(info, message.response_metadata)
-        read = _recovered(message, turn, truncated=truncated)
+        read, reply = _recovered(message, turn, truncated=truncated)
+        note = note_on(reply, written=written)
+        if note:
+            read = read.model_copy(update={"response_metadata": {**read.response_metadata, **note}})
         generations[i] = ChatGeneration(message=read, generation_info=info)
     return ChatResult(generations=generations, llm_output=result.llm_output)
+
+
+def note_on(reply: Reply, *, written: bool) -> dict[str, Any]:
+    """What is told of a reply in its metadata; nothing where nothing was done."""
+    if not (written or reply.calls or reply.failed):
+        return {}
+    note = {
+        "mode": "prompt" if written else "native",
+        "dialect": reply.dialect,
+        "repairs": [repair for call in reply.calls for repair in call.repairs],
+        "failures": [failed.reason for failed in reply.failed],
+    }
+    return {"toolmend": note}
 
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
@@ -68,7 +86,8 @@ class SearchedText:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._reader: Reader | None = turn.reader()
+        self._read = turn.reader()
+        self._reader: Reader | None = self._read  # until the end
         self._shown = self._divided = False
 
     def feed(self, text: str) -> list[str | ToolCall]:
@@ -92,6 +111,11 @@ class SearchedText:
         """What was fed and is not yet out."""
         return self._reader.held if self._reader else ""
 
+    @property
+    def reply(self) -> Reply:
+        """What was read so far."""
+        return self._read.reply
+
     def _apart(self, items: Iterable[Item]) -> list[str | ToolCall]:
         apart: list[str | ToolCall] = []
         for item in items:
@@ -104,7 +128,7 @@ class SearchedText:
         return apart
 
 
-def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> AIMessage:
+def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMessage, Reply]:
     parts = parts_of(message)
     texts = [i for i, part in enumerate(parts) if text_in(part)]
     text = SearchedText(turn)
@@ -121,7 +145,7 @@ def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> AIMessage:
         shown = "".join(item for item in items if isinstance(item, str))
         if shown:
             kept.append(shown if isinstance(part, str) else {**part, "text": shown})
-    return _with_calls(message, kept, calls) if calls else _mended(message, turn)
+    return _with_calls(message, kept, calls) if calls else _mended(message, turn), text.reply
 
 
 def _mended(message: AIMessage, turn: Turn) -> AIMessage:

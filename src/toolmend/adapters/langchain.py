@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 try:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -37,7 +37,10 @@ from toolmend.adapters._langchain_reply import searched
 from toolmend.adapters._langchain_request import CHOICE, Request, as_openai, refuses
 from toolmend.adapters._langchain_wrapper import ChatModelWrapper
 
-__all__ = ["FallbackToolChatModel"]
+if TYPE_CHECKING:
+    from toolmend.adapters._langchain_middleware import FallbackToolMiddleware
+
+__all__ = ["FallbackToolChatModel", "FallbackToolMiddleware"]
 
 
 class FallbackToolChatModel(ChatModelWrapper):
@@ -190,8 +193,9 @@ class FallbackToolChatModel(ChatModelWrapper):
             again = self._asked_again(request, error)
             if again is None:
                 raise
+            request = again
             result = self.inner._generate(again.messages, stop=stop, **again.arguments)
-        return searched(result, request.turn)
+        return searched(result, request.turn, written=request.written)
 
     async def _agenerate(
         self,
@@ -207,8 +211,9 @@ class FallbackToolChatModel(ChatModelWrapper):
             again = self._asked_again(request, error)
             if again is None:
                 raise
+            request = again
             result = await self.inner._agenerate(again.messages, stop=stop, **again.arguments)
-        return searched(result, request.turn)
+        return searched(result, request.turn, written=request.written)
 
     def _stream(
         self,
@@ -218,8 +223,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, kwargs)
-        reply = StreamedReply(request.turn, blocks=self.output_version == "v1")
-        with closing(reply.read(self._chunks(request, stop))) as chunks:
+        reply = StreamedReply(request.turn, blocks=self.output_version == "v1", written=request.written)
+        with closing(reply.read(self._chunks(request, stop, reply))) as chunks:
             for chunk in chunks:
                 if run_manager:  # given only where the base class does not report chunks itself
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -233,14 +238,14 @@ class FallbackToolChatModel(ChatModelWrapper):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._request(messages, kwargs)
-        reply = StreamedReply(request.turn, blocks=self.output_version == "v1")
-        async with aclosing(reply.aread(self._achunks(request, stop))) as chunks:
+        reply = StreamedReply(request.turn, blocks=self.output_version == "v1", written=request.written)
+        async with aclosing(reply.aread(self._achunks(request, stop, reply))) as chunks:
             async for chunk in chunks:
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
-    def _chunks(self, request: Request, stop: list[str] | None) -> Generator[ChatGenerationChunk]:
+    def _chunks(self, request: Request, stop: list[str] | None, reply: StreamedReply) -> Generator[ChatGenerationChunk]:
         """The inner model's chunks; a refusal comes in place of the first of them."""
         again, started = None, False
         try:
@@ -252,9 +257,12 @@ class FallbackToolChatModel(ChatModelWrapper):
             if again is None:
                 raise
         if again is not None:
+            reply.written = True
             yield from self._inner_chunks(again, stop)
 
-    async def _achunks(self, request: Request, stop: list[str] | None) -> AsyncGenerator[ChatGenerationChunk]:
+    async def _achunks(
+        self, request: Request, stop: list[str] | None, reply: StreamedReply
+    ) -> AsyncGenerator[ChatGenerationChunk]:
         again, started = None, False
         try:
             async with aclosing(self._inner_achunks(request, stop)) as chunks:
@@ -266,6 +274,7 @@ class FallbackToolChatModel(ChatModelWrapper):
             if again is None:
                 raise
         if again is not None:
+            reply.written = True
             async with aclosing(self._inner_achunks(again, stop)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -312,3 +321,12 @@ class FallbackToolChatModel(ChatModelWrapper):
 def _is_pydantic_1(schema: dict[str, Any] | type) -> bool:
     """Whether this is a class of pydantic 1, for which integrations turn from schemas to native calls."""
     return isinstance(schema, type) and BaseModel not in schema.__mro__ and hasattr(schema, "__fields__")
+
+
+def __getattr__(name: str) -> Any:
+    # The middleware needs langchain, which the model does without.
+    if name == "FallbackToolMiddleware":
+        from toolmend.adapters._langchain_middleware import FallbackToolMiddleware  # noqa: PLC0415
+
+        return FallbackToolMiddleware
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

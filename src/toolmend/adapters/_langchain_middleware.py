@@ -1,0 +1,133 @@
+"""LangChain agents: the wrapper as middleware, and a second chance for calls that cannot be read.
+
+The middleware stands around each request of the model. It puts the wrapper in the model's place, and what the wrapper
+notes on a reply tells it whether a call was written that cannot run. Such a reply would end the agent's loop, so the
+model is told what is wrong and asked again; the history keeps only the last of these replies.
+
+A fence that names no tool of ours is no call to the wrapper, since examples look like that. Here it is taken for one if
+the reply ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+try:
+    from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+    from langchain.agents.structured_output import ToolStrategy
+except ImportError as error:
+    raise ImportError("the middleware needs langchain; install it with: pip install langchain") from error
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+
+from toolmend._errors import ToolmendError
+from toolmend._turn import Turn
+from toolmend._types import ToolCall, ToolSpec
+from toolmend.adapters._langchain_request import as_openai
+from toolmend.adapters.langchain import FallbackToolChatModel
+
+__all__ = ["FallbackToolMiddleware"]
+
+_NAME = re.compile(r"""["'](?:name|tool|tool_name|function|action)["']\s*:\s*["']([\w.:/-]{1,64})["']""")
+_MODELS = 8  # wrappers that are kept: an agent has few models
+
+
+class FallbackToolMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Makes the model of an agent call tools whatever its server makes of them.
+
+    Every request goes to a `FallbackToolChatModel` around the agent's model, and around the model that another
+    middleware has chosen, if this one stands behind it in the list.
+
+    Args:
+        reask: how often at most the model is asked again within one step when it wrote a call that cannot be read, or
+            that names no tool, and no other call. 0 leaves such a reply as the text that it is.
+        **fields: what the wrapper is to know: ``mode``, ``options`` and so on.
+
+    Raises:
+        ToolmendError: `reask` is negative.
+
+    Example:
+        ```python
+        agent = create_agent("ollama:gemma2", [get_weather], middleware=[FallbackToolMiddleware(reask=1)])
+        ```
+    """
+
+    def __init__(self, *, reask: int = 0, **fields: Any) -> None:
+        super().__init__()
+        if reask < 0:
+            raise ToolmendError(f"reask is {reask}; it says how often to ask again, so it is 0 or more")
+        self.reask = reask
+        self._fields = fields
+        self._wrappers: tuple[FallbackToolChatModel, ...] = ()
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Ask the wrapped model, and again where its call cannot run."""
+        request = request.override(model=self._wrapped(request.model))
+        response = handler(request)
+        for _ in range(self.reask):
+            again = _asked_again(request, response)
+            if again is None:
+                break
+            request, response = again, handler(again)
+        return response
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        """Ask the wrapped model, and again where its call cannot run."""
+        request = request.override(model=self._wrapped(request.model))
+        response = await handler(request)
+        for _ in range(self.reask):
+            again = _asked_again(request, response)
+            if again is None:
+                break
+            request, response = again, await handler(again)
+        return response
+
+    def _wrapped(self, model: BaseChatModel) -> FallbackToolChatModel:
+        """The wrapper of this model, the same each time: it remembers what the server refused."""
+        if isinstance(model, FallbackToolChatModel):
+            return model
+        known = next((wrapper for wrapper in self._wrappers if wrapper.inner is model), None)
+        if known is None:
+            known = FallbackToolChatModel(model, **self._fields)
+            self._wrappers = (*self._wrappers[1 - _MODELS :], known)
+        return known
+
+
+def _asked_again(request: ModelRequest[Any], response: ModelResponse[Any]) -> ModelRequest[Any] | None:
+    """The request with the reply and what is wrong with it, if that is a call that cannot run."""
+    reply = response.result[-1] if response.result else None
+    if not isinstance(reply, AIMessage) or reply.tool_calls:
+        return None
+    offered = _offered(request)
+    failures: list[str] = reply.response_metadata.get("toolmend", {}).get("failures") or _names_no_tool(reply, offered)
+    if not failures:
+        return None
+    complaint = (
+        f"Your tool call could not be run: {'; '.join(failures)}. Nothing was done. "
+        f"Write the call again, correctly and whole. The tools are: {', '.join(offered)}."
+    )
+    return request.override(messages=[*request.messages, reply, HumanMessage(complaint)])
+
+
+def _offered(request: ModelRequest[Any]) -> list[str]:
+    """The names of the tools in a request, those that take the answer among them."""
+    turn = Turn(tool for tool in map(as_openai, request.tools) if "function" in tool)
+    wanted = request.response_format
+    answers = wanted.schema_specs if isinstance(wanted, ToolStrategy) else ()
+    return [*(tool.name for tool in turn.tools), *(answer.name for answer in answers)]
+
+
+def _names_no_tool(reply: AIMessage, offered: Iterable[str]) -> list[str]:
+    """What to say of a reply that ends with a call of something that is no tool."""
+    names = dict.fromkeys(_NAME.findall(reply.text)).keys() - set(offered)
+    if not offered or not names:
+        return []
+    items = Turn(ToolSpec(name=name) for name in sorted(names)).read(reply.text)
+    last = items[-1] if items else ""
+    return [f"no tool {last.name!r} is offered"] if isinstance(last, ToolCall) else []
