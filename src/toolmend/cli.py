@@ -73,7 +73,7 @@ def serve(
     request goes to standard error; /metrics counts for Prometheus, /healthz says that it runs.
     """
     try:
-        from toolmend.adapters._gateway_server import run  # noqa: PLC0415 - only this command needs it
+        from toolmend.adapters.gateway import run  # noqa: PLC0415 - only this command needs it
     except ImportError as error:
         typer.echo(f'{error}\nThe gateway needs more packages: pip install "toolmend[gateway]"', err=True)
         raise typer.Exit(2) from error

@@ -1,299 +1,83 @@
 """A server with perfect tool support, made of any local server and this gateway before it.
 
-    app = gateway("http://localhost:8080")        # an ASGI application; `toolmend serve` runs it
+    app = gateway("http://localhost:8080")        # an ASGI application
+    run("http://localhost:8080", port=8811)       # or served by uvicorn, as `toolmend serve` does
 
 OpenAI's ``/v1/chat/completions`` and Ollama's ``/api/chat`` are looked after; before a server that does not speak
 Ollama's protocol that is translated. Everything else passes. One gateway serves one upstream: no client chooses where
 its requests go. It holds no state but which models have refused tools, so any number of processes may serve together.
+Loopback by default, limits on headers, one line a request.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, cast
-from urllib.parse import urlsplit
+import os
+from collections.abc import Sequence
+from typing import cast
 
-import anyio
-import httpx2
+import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from toolmend._errors import ToolmendError
-from toolmend._refusal import Refusals
-from toolmend._turn import Options
-from toolmend.adapters._exchange import Mode, NotReadable
-from toolmend.adapters._gateway_chat import Answer, ChatRelay
-from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
-from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, end_to_end, error_body
-from toolmend.adapters._negotiation import Settings
-from toolmend.adapters._ollama_bridge import shown_model, tags
+from toolmend.adapters._exchange import Mode
+from toolmend.adapters._gateway_app import gateway
+from toolmend.adapters._gateway_upstream import Limits
 
-__all__ = ["Limits", "gateway"]
+__all__ = ["Limits", "from_environment", "gateway", "run"]
 
-_LOG = logging.getLogger("toolmend.gateway")
-_KNOWN = ("/v1/chat/completions", "/v1/models", "/api/chat", "/api/show", "/api/tags", "/api/version", "/healthz")
+_HEADERS = 64 << 10  # the longest head of a request, in bytes
+_SETTINGS = ("TOOLMEND_UPSTREAM", "TOOLMEND_MODE", "TOOLMEND_HOSTS")
 
 
-def gateway(
+def from_environment() -> Starlette:
+    """The application that `run` has described to the processes that serve it."""
+    upstream, mode, hosts = (os.environ[name] for name in _SETTINGS)
+    _log_to_standard_error()
+    return gateway(upstream, mode=cast("Mode", mode), hosts=hosts.split())
+
+
+def run(
     upstream: str,
     *,
-    mode: Mode = "auto",
-    options: Options | None = None,
-    limits: Limits | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8811,
+    mode: str = "auto",
     hosts: Sequence[str] = (),
-    transport: httpx2.AsyncBaseTransport | None = None,
-) -> Starlette:
-    """An ASGI application that stands before a server.
+    workers: int = 1,
+) -> None:
+    """Serve until interrupted.
 
     Args:
-        upstream: the server's address, such as ``http://localhost:11434``.
-        mode: ``"auto"`` sends tools until the server refuses them, ``"native"`` always, ``"prompt"`` never.
-        options: see `toolmend.Options`.
-        limits: see `Limits`.
-        hosts: names by which clients may call this gateway, besides ``localhost`` and addresses in numbers; web pages
-            of these hosts may use it too.
-        transport: sends the requests, instead of the network; for tests.
+        upstream: see `gateway`.
+        host: the address to listen at.
+        port: the port; 0 takes a free one.
+        mode: see `gateway`.
+        hosts: see `gateway`.
+        workers: how many processes serve together.
 
     Raises:
         ToolmendError: the address or the mode is none.
     """
-    limits = limits or Limits()
-    server = Upstream(upstream, limits, transport)
-    metrics = Metrics()
-    relay = ChatRelay(server, Settings(mode, options, Refusals()), metrics, limits)
-    desk = _Desk(server, relay, metrics, limits)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        yield
-        await server.aclose()
-
-    def at(path: str, answer: _Answering, *methods: str) -> Route:
-        return Route(path, _Endpoint(answer, limits, metrics, hosts), methods=[*methods] or None)
-
-    return Starlette(
-        lifespan=lifespan,
-        routes=[
-            at("/healthz", desk.health, "GET"),
-            at("/metrics", desk.metrics, "GET"),
-            at("/v1/chat/completions", desk.chat, "POST"),
-            at("/chat/completions", desk.chat, "POST"),
-            at("/api/chat", desk.chat, "POST"),
-            at("/api/show", desk.show, "POST"),
-            at("/api/tags", desk.tags, "GET"),
-            at("/api/version", desk.version, "GET"),
-            at("/{path:path}", desk.other),
-        ],
+    gateway(upstream, mode=cast("Mode", mode), hosts=hosts)  # complains now rather than in every process
+    os.environ.update(zip(_SETTINGS, (upstream, mode, " ".join(hosts)), strict=True))
+    uvicorn.run(
+        f"{__name__}:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http="h11",
+        h11_max_incomplete_event_size=_HEADERS,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
     )
 
 
-_Answering = Callable[[Request, bytes], Any]
-
-
-class _Desk:
-    """What is answered at which path; each answer is a context in which its body may be read."""
-
-    def __init__(self, upstream: Upstream, relay: ChatRelay, metrics: Metrics, limits: Limits) -> None:
-        self._upstream = upstream
-        self._relay = relay
-        self._metrics = metrics
-        self._limits = limits
-
-    @asynccontextmanager
-    async def chat(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        path, query = request.url.path, f"?{request.url.query}" if request.url.query else ""
-        async with self._relay.answer(path, query, request.headers.items(), body) as answer:
-            yield answer
-
-    @asynccontextmanager
-    async def other(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        async with self._upstream.open(request.method, path, request.headers.items(), body) as response:
-            yield Answer(response.status_code, end_to_end(response.headers.multi_items()), self._raw(response))
-
-    @asynccontextmanager
-    async def show(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        if not await self._upstream.is_ollama():
-            yield _json(shown_model(_field(body, "model") or _field(body, "name")))
-            return
-        async with self._upstream.open("POST", "/api/show", request.headers.items(), body, plain=True) as response:
-            shown = _parsed(await self._upstream.read(response))
-            if isinstance(shown.get("capabilities"), list) and "completion" in shown["capabilities"]:
-                shown["capabilities"] = list(dict.fromkeys([*shown["capabilities"], "tools"]))
-            yield _json(shown, response.status_code)
-
-    @asynccontextmanager
-    async def tags(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        ollama = await self._upstream.is_ollama()
-        path = "/api/tags" if ollama else "/v1/models"
-        async with self._upstream.open("GET", path, request.headers.items(), body, plain=True) as response:
-            found = _parsed(await self._upstream.read(response))
-            yield _json(found if ollama or response.status_code >= 400 else tags(found), response.status_code)
-
-    @asynccontextmanager
-    async def version(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        if not await self._upstream.is_ollama():
-            yield _json({"version": "0.0.0-toolmend"})
-            return
-        async with self.other(request, body) as answer:
-            yield answer
-
-    @asynccontextmanager
-    async def health(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        yield _json({"status": "ok", "upstream": self._upstream.url})
-
-    @asynccontextmanager
-    async def metrics(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        yield Answer(200, [("content-type", CONTENT_TYPE)], _once(self._metrics.page()))
-
-    async def _raw(self, response: httpx2.Response) -> AsyncGenerator[bytes]:
-        with self._upstream.spoken_for():
-            async for piece in response.aiter_raw():
-                yield piece
-
-
-class _Endpoint:
-    """Runs one answer: reads the request, watches whether the client is still there, writes the reply and the log."""
-
-    def __init__(self, answer: _Answering, limits: Limits, metrics: Metrics, hosts: Sequence[str]) -> None:
-        self._answer = answer
-        self._limits = limits
-        self._metrics = metrics
-        self._hosts = frozenset(host.lower() for host in hosts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        started, record = time.perf_counter(), _Record(send)
-        try:
-            async with anyio.create_task_group() as tasks:
-                body = await self._body(request, record)
-                if body is not None:
-                    tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                    await self._run(request, body, record)
-                tasks.cancel_scope.cancel()
-        finally:
-            path = request.url.path
-            self._metrics.requests.labels(path if path in _KNOWN else "other", record.status).inc()
-            notes = "".join(f" {key}={value!r}" for key, value in record.notes.items())
-            seconds = time.perf_counter() - started
-            _LOG.info("%s %r %s %.3fs%s", request.method, path[:200], record.status or "gone", seconds, notes)
-
-    async def _body(self, request: Request, record: _Record) -> bytes | None:
-        """The request's body; `None` if the client has been refused or is gone."""
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            self._check(request)
-            async for piece in request.stream():
-                size += len(piece)
-                if size > self._limits.request:
-                    message = f"the request is longer than {self._limits.request} bytes"
-                    raise GatewayError(413, message, "invalid_request_error")
-                pieces.append(piece)
-        except GatewayError as error:
-            await record.fail(request, error)
-            return None
-        except ClientDisconnect:
-            return None
-        return b"".join(pieces)
-
-    def _check(self, request: Request) -> None:
-        """Only callers who mean this host: a web page could reach loopback through a name of its own."""
-        for header in ("host", "origin"):
-            value = request.headers.get(header)
-            if value is not None and not self._is_known(value if header == "origin" else f"//{value}"):
-                message = f"the {header} {value[:100]!r} is not allowed here; serve with --allow-host to allow it"
-                raise GatewayError(403, message, "permission_error")
-
-    def _is_known(self, address: str) -> bool:
-        try:
-            name = urlsplit(address).hostname or ""
-        except ValueError:
-            return False
-        if name == "localhost" or name in self._hosts or "*" in self._hosts:
-            return True
-        try:
-            number = ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return number.is_loopback or address.startswith("//")  # a page from elsewhere names its own origin
-
-    async def _run(self, request: Request, body: bytes, record: _Record) -> None:
-        try:
-            async with self._answer(request, body) as answer:
-                await record.write(answer)
-            record.notes = answer.notes
-        except GatewayError as error:
-            await record.fail(request, error)
-        except (NotReadable, ToolmendError) as error:
-            await record.fail(request, GatewayError(400, str(error), "invalid_request_error"))
-        except Exception:  # whatever happens, the client gets an answer and the log the reason
-            _LOG.exception("a request failed inside the gateway")
-            await record.fail(request, GatewayError(500, "the gateway failed; its log says why", "server_error"))
-
-
-class _Record:
-    """One reply as it is written."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-        self.notes: dict[str, object] = {}
-
-    async def write(self, answer: Answer) -> None:
-        await self._begin(answer.status, answer.headers)
-        async for piece in answer.body:
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
-
-    async def fail(self, request: Request, error: GatewayError) -> None:
-        """Tell an error, if it is not too late for that."""
-        _LOG.warning("%r: %s", request.url.path[:200], error)
-        if self.status:
-            return  # the reply stays without an end, and the server hangs up: nobody takes it for a whole one
-        await self.write(_json(error_body(request.url.path, error), error.status))
-
-    async def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self.status = status
-        raw = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
-
-
-async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-def _json(body: object, status: int = 200) -> Answer:
-    raw = json.dumps(body).encode()
-    return Answer(status, [("content-type", "application/json"), ("content-length", str(len(raw)))], _once(raw))
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise GatewayError(502, "the server's answer is not JSON") from error
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-
-
-def _field(raw: bytes, key: str) -> str:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise NotReadable("the request is not a JSON object")
-    return str(cast("dict[str, Any]", body).get(key) or "")
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+def _log_to_standard_error() -> None:
+    log = logging.getLogger("toolmend")
+    if not log.handlers:
+        output = logging.StreamHandler()
+        output.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(output)
+    log.setLevel(logging.INFO)
