@@ -29,6 +29,7 @@ from toolmend import (
     Turn,
     UnknownDialect,
     get_dialect,
+    parse,
 )
 from toolmend._dialect import Region
 from toolmend._toolbox import NotACall, Toolbox, Written
@@ -118,6 +119,14 @@ class TestOptions:
     def test_nothing_near(self) -> None:
         with pytest.raises(LookupError, match=r"no dialect '123'\. Known: .*\bhermes\b"):
             get_dialect("123")
+
+    def test_names_that_servers_use(self) -> None:
+        names = {dialect.name for dialect in DIALECTS}
+        aliases = [alias for dialect in DIALECTS for alias in dialect.aliases]
+        assert len({*names, *aliases}) == len(names) + len(aliases)
+        for alias, name in (("qwen3_xml", "qwen3_coder"), ("gpt-oss", "openai"), ("glm47", "glm45"), ("xlam", "json")):
+            assert get_dialect(alias).name == name
+        assert Turn(LIBRARY, options=Options(prompt_dialect="qwen25"))
 
     def test_the_prompt_dialect_must_be_one_that_is_read(self) -> None:
         with pytest.raises(UnknownDialect, match="no dialect 'fenced_json'"):
@@ -455,6 +464,19 @@ def test_a_dialect_whose_opener_begins_with_anything() -> None:
     turn = Turn(LIBRARY, options=Options(dialects=(Suffixed(),), prompt_dialect="suffixed"))
     assert shown(turn.read('Hm. call::{"name": "ping", "arguments": {}}')) == ["Hm.", ("ping",)]
     assert turn.read("Hm. a::b") == ["Hm. a::b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"id": "a1", "name": "ping", "arguments": {}}</tool_call>',
+        '<tool_call>{"call_id": "a1", "name": "ping", "arguments": {}}</tool_call>',
+        '<|START_ACTION|>[{"tool_call_id": "a1", "tool_name": "ping"}]<|END_ACTION|>',
+        '[{"id": "a1", "type": "function", "function": {"name": "ping", "arguments": "{}"}}]',
+    ],
+)
+def test_the_id_that_the_model_wrote(text: str) -> None:
+    assert [call.id for call in parse(text, LIBRARY).calls] == ["a1"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)

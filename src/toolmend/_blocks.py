@@ -22,7 +22,7 @@ LINE = r"(?<![^\n])[ \t]{0,32}"
 LEFTOVER = (
     r"<\|im_(?:end|start)\|>|<\|(?:start|end)_header_id\|>|<\|endoftext\|>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>|<\|eom\|>|<\|eot\|>|"
     r"<\|return\|>|<\|call\|>|<end_of_turn>|<turn\|>|</s>|<｜end▁of▁sentence｜>|<\|end_of_text\|>|<\|assistant_end\|>|"
-    r"<\|END_(?:OF_TURN_TOKEN|RESPONSE|TEXT)\|>|<\|end_message\|>|<\|content_model_end_sampling\|>"
+    r"<\|END_(?:OF_TURN_TOKEN|RESPONSE|TEXT)\|>|<\|end_message\|>|<seed:[be]os>|<\|content_model_end_sampling\|>"
 )
 """Chat tokens that servers leave at the end of a reply."""
 

@@ -38,11 +38,13 @@ class Dialect:
 
     Attributes:
         name: vLLM's ``--tool-call-parser`` name where there is one.
+        aliases: what vLLM, SGLang and Ollama call it besides, with ``_`` for ``-``.
         models: patterns (``fnmatch``, lower case) of the model names that write it by themselves.
         sample: a call as the model writes it.
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
     models: ClassVar[tuple[str, ...]] = ()
     sample: ClassVar[str]
 

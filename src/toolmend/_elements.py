@@ -179,13 +179,12 @@ class Elements:
         """
         del self._levels[1:]
         state = self._level.state
-        if state is _State.BETWEEN:
-            return
         if state in (_State.OPEN, _State.VALUE):
             self._call.fail(f"the value of {self._call.values[-1].key} is not closed")
         elif state is _State.BARE:
             self._call.fail(f"the call of {self._call.name} is not closed")
-        self._finish(at)
+        if state is not _State.BETWEEN:
+            self._finish(at)
 
     @property
     def _level(self) -> _Level:
@@ -290,6 +289,7 @@ class Elements:
     def _open(self, found: _Match, kind: str, at: int) -> int:
         if kind == "key_end":
             self._call.repairs.append("dropped a stray closing tag")
+        if kind in ("key_end", "skip"):
             return found.end()
         self._level.state = _State.VALUE
         if kind != "opens":

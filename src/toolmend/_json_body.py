@@ -20,7 +20,7 @@ import regex
 
 from toolmend._blocks import LEFTOVER, NotHere
 
-__all__ = ["ARGUMENT_KEYS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
+__all__ = ["ARGUMENT_KEYS", "ID_KEYS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
 
 NAME_KEYS = ("name", "tool_name", "function_name", "recipient_name", "tool", "function")
 """Under which keys models write the name, in order of preference."""
@@ -31,7 +31,10 @@ ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "kwargs", "input")
 WRAPPER_KEYS = ("tool_calls", "function_call", "tool_call")
 """Under which keys models put whole calls."""
 
-_OTHERS = frozenset({"id", "call_id", "tool_call_id", "index", "thought", "reasoning"})
+ID_KEYS = ("id", "call_id", "tool_call_id")
+"""Under which keys models write the call's id."""
+
+_OTHERS = frozenset({*ID_KEYS, "index", "thought", "reasoning"})
 _FIRST = _OTHERS.union(NAME_KEYS, ARGUMENT_KEYS, WRAPPER_KEYS)
 _KINDS = frozenset({"function", "function_call", "tool_call", "tool_use", "tool", "call"})
 _HEAD = regex.compile(

@@ -33,6 +33,7 @@ from toolmend.parsers.internlm import Internlm
 from toolmend.parsers.jamba import Jamba
 from toolmend.parsers.json import Json
 from toolmend.parsers.k2_horizon import K2Horizon
+from toolmend.parsers.k2_horizon_xml import K2HorizonXml
 from toolmend.parsers.kimi_k2 import KimiK2
 from toolmend.parsers.kimi_k3 import KimiK3
 from toolmend.parsers.lfm2 import Lfm2
@@ -40,6 +41,7 @@ from toolmend.parsers.llama3_json import Llama3Json
 from toolmend.parsers.llama4_pythonic import Llama4Pythonic
 from toolmend.parsers.lm_studio import LmStudio
 from toolmend.parsers.longcat import Longcat
+from toolmend.parsers.longcat_xml import LongcatXml
 from toolmend.parsers.minicpm5 import MiniCPM5
 from toolmend.parsers.minimax_m2 import MiniMaxM2
 from toolmend.parsers.minimax_m3 import MiniMaxM3
@@ -74,7 +76,9 @@ DIALECTS: tuple[Dialect, ...] = (
     Dots(),
     Glm45(),
     HyV3(),
+    K2HorizonXml(),
     KimiK3(),
+    LongcatXml(),
     MiniCPM5(),
     MiniMaxM2(),
     MiniMaxM3(),
@@ -127,14 +131,17 @@ DIALECTS: tuple[Dialect, ...] = (
 
 
 def get_dialect(name: str, dialects: Iterable[Dialect] = DIALECTS) -> Dialect:
-    """The dialect of that name.
+    """The dialect of that name, or that a server calls by it.
 
     Raises:
         UnknownDialect: there is none; the message names the nearest.
     """
+    dialects = tuple(dialects)
     table = {dialect.name: dialect for dialect in dialects}
-    if name in table:
-        return table[name]
+    for known in (name, name.replace("-", "_")):
+        found = table.get(known) or next((dialect for dialect in dialects if known in dialect.aliases), None)
+        if found:
+            return found
     near = difflib.get_close_matches(name, table, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise UnknownDialect(f"no dialect {name!r}{hint} Known: {', '.join(sorted(table))}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from toolmend._json import NotJSON, read_value, read_values
-from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
+from toolmend._json_body import ARGUMENT_KEYS, ID_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Description, NotACall, Written
 from toolmend._types import ToolCall
 
@@ -51,16 +51,20 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
         if isinstance(fields.get(key), (list, dict)):
             return _calls(fields[key], repairs, alone=alone)
     if isinstance(fields.get("function"), dict):
-        return [_call(fields["function"], repairs, alone=alone, call_id=fields.get("id"))]
-    return [_call(fields, repairs, alone=alone, call_id=fields.get("id"))]
+        return [_call(fields["function"], repairs, alone=alone, call_id=_id(fields))]
+    return [_call(fields, repairs, alone=alone, call_id=_id(fields))]
 
 
-def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: object) -> Written:
+def _id(fields: Mapping[str, Any]) -> str | None:
+    return next((fields[key] for key in ID_KEYS if isinstance(fields.get(key), str)), None)
+
+
+def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: str | None) -> Written:
     name = next((fields[key] for key in NAME_KEYS if isinstance(fields.get(key), str)), None)
     if not name:
         return _keyed(fields, repairs)
     key = next((key for key in ARGUMENT_KEYS if key in fields), None)
-    if key is None and not (alone and fields.keys() <= _BESIDE):
+    if key is None and not (alone and fields.keys() <= _BESIDE.union(ID_KEYS)):
         beside = {key: value for key, value in fields.items() if key not in _BESIDE}
         if not beside:
             raise NotACall("an object without arguments", meant=False)
@@ -71,7 +75,7 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
     return Written(
         name=name,
         arguments=arguments,
-        id=call_id if isinstance(call_id, str) else None,
+        id=call_id,
         repairs=(*repairs, *mended),
     )
 

@@ -15,7 +15,11 @@ from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend.parsers._element_dialect import ElementDialect
 from toolmend.parsers._element_forms import SPACE
 
-__all__ = ["KeyValues"]
+__all__ = ["BLANK", "KeyValues"]
+
+_BLANK = r"(?:[ \t\r\n]|\\n)"  # some write line feeds as two characters
+BLANK = f"{_BLANK}{{0,64}}"
+"""What may stand between two tags."""
 
 
 class KeyValues(ElementDialect):
@@ -24,22 +28,23 @@ class KeyValues(ElementDialect):
     complete = True
 
     @staticmethod
-    def tags_with(suffix: str) -> Tags:
+    def tags_with(prefix: str = "", suffix: str = "") -> Tags:
         """The tags.
 
         Args:
-            suffix: regular expression of what stands behind the names of all of them.
+            prefix: regular expression of what stands before the names of all of them.
+            suffix: regular expression of what stands behind.
         """
-        blank = r"(?:[ \t\r\n]|\\n)"  # some write line feeds as two characters
+        call, key, value = (f"{prefix}{name}{suffix}" for name in ("tool_call", "arg_key", "arg_value"))
         return Tags(
-            call=rf"(?:<tool_call{suffix}>{blank}{{0,64}}){{1,2}}(?P<name>[\w.-]{{1,128}}){SPACE}(?=[<{{\\])",
-            end=f"</tool_call{suffix}>",
-            value=rf"<arg_key{suffix}>{SPACE}(?P<key>[^<>\n]{{1,200}}?){SPACE}</arg_key{suffix}>",
-            stop=f"</arg_value{suffix}>",
-            opens=f"<arg_value{suffix}>",
-            key_end=f"</arg_key{suffix}>",
+            call=rf"(?:<{call}>{BLANK}){{1,2}}(?P<name>[\w.-]{{1,128}}){SPACE}(?=[<{{\\])",
+            end=f"</{call}>",
+            value=rf"<{key}>{SPACE}(?P<key>[^<>\n]{{1,200}}?){SPACE}</{key}>",
+            stop=f"</{value}>",
+            opens=f"<{value}>",
+            key_end=f"</{key}>",
             tail="</assistant>",
-            blank=blank,
+            blank=_BLANK,
             clear=True,
         )
 

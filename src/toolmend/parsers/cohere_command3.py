@@ -20,6 +20,7 @@ class CohereCommand3(TaggedJson):
     """``<|START_ACTION|>[{"tool_call_id": …, "tool_name": …, "parameters": {…}}]<|END_ACTION|>``."""
 
     name = "cohere_command3"
+    aliases = ("cohere_command4", "cohere")
     models = ("*command-r7b*", "*command-a*", "*command-3*", "*command-4*")
     sample = (
         '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "find_book", '

@@ -16,6 +16,7 @@ class DeepSeekV3(DeepSeek):
     """``function<｜tool▁sep｜>name`` and the arguments in a fence; the section's opener or the fence may be missing."""
 
     name = "deepseek_v3"
+    aliases = ("deepseekv3",)
     models = ("*deepseek-v3", "*deepseek-v3-*", "*deepseek-v3:*", "*deepseek-r1*")
     sample = (
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find_book\n```json\n"

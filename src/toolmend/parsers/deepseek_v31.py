@@ -17,6 +17,7 @@ class DeepSeekV31(DeepSeek):
     """``name<｜tool▁sep｜>{…}``; without the tokens before it only for declared names."""
 
     name = "deepseek_v31"
+    aliases = ("deepseekv31", "deepseek3", "cogito")
     models = ("*deepseek-v3.1*", "*cogito*")
     sample = (
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>find_book<｜tool▁sep｜>"

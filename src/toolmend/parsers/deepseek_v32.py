@@ -33,6 +33,7 @@ class DeepSeekV32(ElementDialect):
     """``<｜DSML｜invoke name="…">`` with ``<｜DSML｜parameter name="…" string="…">`` elements."""
 
     name = "deepseek_v32"
+    aliases = ("deepseekv32", "deepseek_v4", "deepseek_v41")
     models = ("*deepseek-v3.2*", "*deepseek-v4*")
     sample = (
         '<｜DSML｜function_calls>\n<｜DSML｜invoke name="find_book">\n'

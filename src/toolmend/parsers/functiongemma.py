@@ -15,6 +15,7 @@ class FunctionGemma(GemmaCalls):
     """``<start_function_call>call:name{key:<escape>text<escape>}<end_function_call>``."""
 
     name = "functiongemma"
+    aliases = ("function_gemma",)
     models = ("*functiongemma*",)
     sample = "<start_function_call>call:find_book{title:<escape>Dune<escape>,max_hits:3}<end_function_call>"
     forms = (Form(r"<start_function_call>\s{0,16}(?:call\s{0,4})?:?\s{0,4}", r"\s{0,4}", r"[{(]"),)

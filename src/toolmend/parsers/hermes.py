@@ -23,6 +23,7 @@ class Hermes(Dialect):
     """One object with ``name`` and ``arguments`` a tag pair; the closer may be missing."""
 
     name = "hermes"
+    aliases = ("qwen", "qwen25", "qwen3_json", "trinity", "ernie45", "granite4")
     models = ("*hermes*", "*qwen2.5*", "*qwen3*", "*qwq*", "*smollm3*", "*granite-4*")
     sample = '<tool_call>\n{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}\n</tool_call>'
 

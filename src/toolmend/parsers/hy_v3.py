@@ -28,13 +28,14 @@ class HyV3(KeyValues):
     """A name with ``<arg_key…>`` and ``<arg_value…>`` elements in ``<tool_call…>`` tags, all in ``<tool_calls…>``."""
 
     name = "hy_v3"
+    aliases = ("hy_v4",)
     models = ("*hunyuan-v3*", "*hunyuan-v4*", "*hy3*", "*hy-v3*", "*hy-v4*")
     sample = (
         "<tool_calls>\n<tool_call>find_book<tool_sep>\n<arg_key>title</arg_key>\n<arg_value>Dune</arg_value>\n"
         "<arg_key>max_hits</arg_key>\n<arg_value>3</arg_value>\n</tool_call>\n</tool_calls>"
     )
     tags = replace(
-        KeyValues.tags_with(_SUFFIX),
+        KeyValues.tags_with(suffix=_SUFFIX),
         wrapper=f"<tool_calls{_SUFFIX}>",
         unwrap=f"</tool_calls{_SUFFIX}>",
         skip=f"<tool_sep{_SUFFIX}>",

@@ -15,6 +15,7 @@ class Internlm(TaggedJson):
     """``<|action_start|><|plugin|>{"name": …, "parameters": {…}}<|action_end|>``."""
 
     name = "internlm"
+    aliases = ("internlm2", "interns1")
     models = ("*internlm*", "*intern-s1*")
     sample = (
         '<|action_start|><|plugin|>{"name": "find_book", "parameters": {"title": "Dune", "max_hits": 3}}<|action_end|>'

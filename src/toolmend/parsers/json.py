@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from toolmend._blocks import LINE, Block
+from toolmend._blocks import LINE, Block, NotHere
 from toolmend._dialect import Dialect, Region
 from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
@@ -26,12 +26,20 @@ class Json(Dialect):
     """An object with ``name`` and ``arguments``, or a list of them."""
 
     name = "json"
+    aliases = ("xlam",)
     models = ("*qwen2.5-coder*", "*llama-3*", "*llama3*")
     sample = '{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}'
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A brace at the start of a line, behind a label, or in backticks on a line of its own."""
         start = r"(?:\{(?=\s{0,16}[\"'A-Za-z])|\[(?=\s{0,16}\{))"
+        behind = r"(?<=>)"  # the end of reasoning that began in the prompt
+
+        def after_reasoning(opener: str, lead: str) -> JsonBody:
+            if not lead.endswith("</think>"):
+                raise NotHere
+            return JsonBody(opener, head=CallHead(tools))
+
         return (
             Block(f"(?:{LINE}|{_LABEL}){start}", lambda opener, _: JsonBody(opener, head=CallHead(tools)), "plain"),
             Block(
@@ -39,6 +47,7 @@ class Json(Dialect):
                 lambda opener, _: JsonBody(opener, r"`(?=[ \t]{0,16}\n)", CallHead(tools), only=True),
                 "plain",
             ),
+            Block(f"{behind}{start}", after_reasoning, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written]:

@@ -19,6 +19,7 @@ class Llama3Json(TaggedJson):
     """``<|python_tag|>{"name": …, "parameters": {…}}; {…}``."""
 
     name = "llama3_json"
+    aliases = ("llama3", "llama4_json")
     sample = '<|python_tag|>{"name": "find_book", "parameters": {"title": "Dune", "max_hits": 3}}'
     opener = r"<\|python_tag\|>"
     head = "<|python_tag|>"

@@ -23,6 +23,7 @@ class Mistral(NamedJson):
     """``[TOOL_CALLS]name[ARGS]{…}``; brackets of the markers may be missing."""
 
     name = "mistral"
+    aliases = ("ministral",)
     models = (
         "*mistral-small-3*",
         "*mistral-small3*",

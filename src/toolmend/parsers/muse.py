@@ -21,7 +21,7 @@ from toolmend.parsers._element_forms import SPACE, Form, invoke_tags
 
 __all__ = ["Muse"]
 
-_HEADER = rf"(?:<\|start\|>assistant[ ]?)?(?:to=[\w.*-]{{1,128}})?<\|message\|>{SPACE}"
+_HEADER = rf"(?:<\|start\|>assistant[ ]?)?(?:to=(?!(?:self|user)<)[\w.*-]{{1,128}})?<\|message\|>{SPACE}"
 _TAGS = invoke_tags("function_calls", "atem:", r"(?:<\|message\|>[^<>\"'\n]{0,200})?", clear=True)
 _RECIPIENT = re.compile(r"(?:to=(?P<name>[\w.*-]++))?<\|(?:message|eom|eot|start)\|>")
 
@@ -30,6 +30,7 @@ class Muse(ElementDialect):
     """``<atem:invoke name="…">`` with ``<atem:parameter name="…">`` elements, and the message around them."""
 
     name = "muse"
+    aliases = ("muse_glimmer", "glimmer")
     models = ("*muse-spark*", "*muse-glimmer*")
     sample = (
         "<|start|>assistant to=find_book<|message|><atem:function_calls>\n"

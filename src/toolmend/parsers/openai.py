@@ -34,6 +34,7 @@ class OpenAI(NamedJson):
     """``<|channel|>commentary to=functions.name <|constrain|>json<|message|>{…}<|call|>``."""
 
     name = "openai"
+    aliases = ("gpt_oss", "harmony")
     models = ("*gpt-oss*",)
     sample = (
         "<|channel|>commentary to=functions.find_book <|constrain|>json<|message|>"

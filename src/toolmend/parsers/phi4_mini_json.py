@@ -14,6 +14,7 @@ class Phi4MiniJson(TaggedJson):
     """``functools[{"name": …, "arguments": {…}}]``."""
 
     name = "phi4_mini_json"
+    aliases = ("firefunction",)
     models = ("*phi-4-mini*", "*phi4-mini*", "*firefunction*")
     sample = 'functools[{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}]'
     opener = r"(?<![\w.])functools"

@@ -28,6 +28,7 @@ class Qwen3Coder(ElementDialect):
     """``<function=…>`` with ``<parameter=…>`` elements, in ``<tool_call>`` tags or, for declared names, without."""
 
     name = "qwen3_coder"
+    aliases = ("qwen3_xml", "qwen3.5", "mimo", "step3p5", "step5", "nemotron_3_nano")
     models = (
         "*qwen3-coder*", "*qwen3.5*", "*qwen3.6*", "*qwen3.8*", "*nemotron-3*", "*step-3.5*", "*step-3.7*", "*step-5*",
         "*granite-4.2*", "*mimo*", "*ornith*", "*k-exaone-2*",
