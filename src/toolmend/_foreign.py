@@ -24,6 +24,8 @@ _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Of what comes between the letters nothing counts: a page is quoted with other line breaks, out of a JSON string or
 # out of HTML.
 _BETWEEN = re.compile(r"\\[nrt]|[\\\s\u200b-\u200d\u2060-\u2064\ufeff]")
+_STRETCH = 12  # characters for one letter: half characters as two escapes
+_SPACE = 4096  # what white space may come on top of that
 _PIECE = 16  # shorter pieces of a call are found in many texts
 
 _ASKS = re.compile(
@@ -62,12 +64,14 @@ class Foreign:
 
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
+        if not self._size or len(region) > _STRETCH * self._size + _SPACE:  # nothing, or too little, to copy from
+            return None
         said = _bare(region)
         if not said or any(said in text for text in self._system_bare):
             return None
         if any(said in text for text in self._results_bare) or _assembled(said, self._results_bare):
             return "a tool result"
-        if any(said in _bare(text) and not _asks_for(said, text) for text in _texts(self._users)):
+        if any(said in bare and not _asks_for(said, text) for text, bare in self._users_bare):
             return "a user message"
         return None
 
@@ -80,6 +84,15 @@ class Foreign:
     @cached_property
     def _results_bare(self) -> tuple[str, ...]:
         return tuple(map(_bare, _texts(self._results)))
+
+    @cached_property
+    def _users_bare(self) -> tuple[tuple[str, str], ...]:
+        return tuple((text, _bare(text)) for text in _texts(self._users))
+
+    @cached_property
+    def _size(self) -> int:
+        """How many letters there are to copy from."""
+        return sum(map(len, self._results_bare)) + sum(len(bare) for _, bare in self._users_bare)
 
     @cached_property
     def _system_bare(self) -> tuple[str, ...]:
