@@ -1,6 +1,7 @@
 """The corpus: what models write in each format, and what becomes of it however the text is cut.
 
-A file of `corpus/` without an underscore belongs to the dialect of its name; `_prose.yaml` holds replies without calls.
+A file of `corpus/` without an underscore belongs to the dialect of its name; `_prose.yaml` holds replies without calls,
+`_complaints.yaml` what users of servers complain about most, in groups.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import toolmend
 from tests.corpus import DIALECT_FILES, TOOLS, load
 from toolmend import RenderError, Reply, TextDelta, ToolCall, ToolCallParsed, Turn, get_dialect
 
-CASE_FIELDS = {"case", "source", "tools", "text", "expect", "truncated", "render"}
+CASE_FIELDS = {"group", "kind", "case", "source", "tools", "text", "expect", "truncated", "render"}
 EXPECT_FIELDS = {"text", "calls", "failed", "reasoning", "dialect"}
 
 
@@ -34,6 +35,8 @@ class Case:
     expect: dict[str, Any] = field(default_factory=dict)  # nothing: it comes back unchanged
     truncated: bool = False
     render: bool = False
+    group: str = ""
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.case}"
@@ -67,7 +70,8 @@ def cases(name: str) -> list[Case]:
 
 CALLS = [case for name in DIALECT_FILES for case in cases(name)]
 PROSE = cases("_prose")
-ALL = [*CALLS, *PROSE]
+COMPLAINTS = cases("_complaints")
+ALL = [*CALLS, *PROSE, *COMPLAINTS]
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
 
 
@@ -156,6 +160,14 @@ def test_its_calls_are_written_and_read_back(case: Case) -> None:
     assert [plain(call.name, call.arguments, ()) for call in read_back] == [
         plain(call.name, call.arguments, ()) for call in calls
     ]
+
+
+def test_every_complaint_is_seen_from_three_sides() -> None:
+    groups: dict[str, set[str]] = {}
+    for case in COMPLAINTS:
+        groups.setdefault(case.group, set()).add(case.kind)
+    assert len(groups) == 25
+    assert not {group: kinds for group, kinds in groups.items() if kinds != {"wild", "neighbour", "negative"}}
 
 
 LEADS = load("_leads")
