@@ -35,7 +35,7 @@ ORDER = [
     "_foreign",
     "parsers",
     "_stream",
-    *("_turn", "_refusal"),
+    *("_turn", "_refusal", "_swallowed"),
     "_recovery",
     "__init__",
     "adapters",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.tools import ToolDefinition
 
 from tests.servers import MlxServer
 from toolmend.adapters.langchain import FallbackToolChatModel
@@ -152,3 +157,61 @@ def test_mlx_with_a_fence(mlx_server: MlxServer, ask, stream: bool) -> None:
     server = Server(mlx_server.base_url, mlx_server.model)
     assert ask(server, "weather in Bern, long", [weather.get_weather], wrapped=True, stream=stream) == DEFAULT
     assert weather.cities == ["Bern"]
+
+
+@asynccontextmanager
+async def counted(base_url: str) -> AsyncIterator[tuple[FallbackToolModel, list[bool]]]:
+    """A wrapped model on a server, and for each request whether tools went beside it."""
+    sent: list[bool] = []
+
+    async def note(request: httpx2.Request) -> None:
+        sent.append("tools" in json.loads(request.content))
+
+    async with httpx2.AsyncClient(event_hooks={"request": [note]}) as http:
+        client = openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0, http_client=http)
+        inner = OpenAIChatModel("default_model", provider=OpenAIProvider(openai_client=client))
+        yield FallbackToolModel(inner), sent
+
+
+TOOL = ToolDefinition(
+    name="get_weather",
+    parameters_json_schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+
+
+async def answer_of(model: FallbackToolModel, question: str, *, stream: bool) -> ModelResponse:
+    asked: list[Any] = [ModelRequest(parts=[UserPromptPart(question)])]
+    params = ModelRequestParameters(function_tools=[TOOL])
+    if not stream:
+        return await model.request(asked, None, params)
+    async with model.request_stream(asked, None, params) as response:
+        async for _ in response:
+            pass
+    return response.get()
+
+
+@STREAM
+@pytest.mark.parametrize("question", ["weather in Oslo", "Find all definitions"])
+async def test_mlx_swallows_a_call_and_is_asked_once_more(mlx_hermes: MlxServer, question: str, stream: bool) -> None:
+    async with counted(mlx_hermes.base_url) as (model, sent):
+        response = await answer_of(model, question, stream=stream)
+    # The tiny model says the same again, and the same is swallowed again.
+    assert not any(isinstance(part, ToolCallPart) for part in response.parts)
+    assert sent == [True, False]
+    assert response.usage.output_tokens > len(REPLIES[question]) / 10
+
+
+@STREAM
+async def test_mlx_hangs_up_and_is_asked_once_more(mlx_hermes: MlxServer, stream: bool) -> None:
+    async with counted(mlx_hermes.base_url) as (model, sent):
+        with pytest.raises((ModelAPIError, UnexpectedModelBehavior)):
+            await answer_of(model, "what time is it", stream=stream)
+    assert sent == [True, False]
+
+
+@STREAM
+async def test_mlx_reads_a_call_itself(mlx_hermes: MlxServer, stream: bool) -> None:
+    async with counted(mlx_hermes.base_url) as (model, sent):
+        response = await answer_of(model, "weather in Paris", stream=stream)
+    assert [part.args_as_dict() for part in response.parts if isinstance(part, ToolCallPart)] == [{"city": "Paris"}]
+    assert sent == [True]

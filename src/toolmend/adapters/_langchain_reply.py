@@ -17,9 +17,9 @@ from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
 
-__all__ = ["SearchedText", "says_why_it_ended", "searched", "was_cut"]
+__all__ = ["FINISH", "SearchedText", "says_why_it_ended", "searched", "was_cut"]
 
-_FINISH = ("finish_reason", "done_reason", "stop_reason")
+FINISH = ("finish_reason", "done_reason", "stop_reason")
 
 
 def searched(result: ChatResult, turn: Turn, *, written: bool = False) -> ChatResult:
@@ -68,13 +68,13 @@ def note_on(reply: Reply, *, written: bool) -> dict[str, Any]:
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
     """Whether metadata says why a reply ended."""
-    return any(data.get(key) for data in metadata if data for key in _FINISH)
+    return any(data.get(key) for data in metadata if data for key in FINISH)
 
 
 def was_cut(*metadata: Mapping[str, Any] | None) -> bool:
     """Whether the length limit has ended a reply, so that what stands open in it is unfinished."""
     limits = ("length", "max_tokens")
-    return any(data.get(key) in limits for data in metadata if data for key in _FINISH)
+    return any(data.get(key) in limits for data in metadata if data for key in FINISH)
 
 
 class SearchedText:

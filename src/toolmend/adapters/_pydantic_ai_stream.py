@@ -11,7 +11,7 @@ is searched any more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from pydantic_ai.models import StreamedResponse
 from pydantic_ai.usage import RequestUsage
 
 from toolmend._turn import Turn
+from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
 from toolmend.adapters._pydantic_ai_parts import Events, Passage, ShownParts
 from toolmend.adapters._pydantic_ai_reply import is_cut, recovered
 
@@ -56,6 +57,8 @@ class RecoveredStream(StreamedResponse):
         hold_text: show text only when the reply has ended without a call; in a reply with a call
             it is kept for the response but not shown.
         stream_arguments: show calls while they are being written.
+        second: says whether a reply that lost its call is asked for again.
+        ask_again: opens the stream of that second reply.
     """
 
     inner: StreamedResponse
@@ -63,8 +66,14 @@ class RecoveredStream(StreamedResponse):
     hold_text: bool = False
     stream_arguments: bool = False
 
+    second: SecondTry | None = None
+    ask_again: Callable[[], Awaitable[StreamedResponse]] | None = None
+
     def __post_init__(self) -> None:
         self._begun = False
+        self._failed = False
+        self._rounds = 0
+        self._spent: RequestUsage | None = None
         self._passages: dict[int, Passage] = {}
         self._calls: dict[int, int] = {}  # by their index in the inner stream: the index of ours
         self._shown = ShownParts(self._parts_manager, hold_text=self.hold_text)
@@ -74,15 +83,57 @@ class RecoveredStream(StreamedResponse):
 
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         try:
+            async for event in self._inner_events():
+                for own in self._on(event):
+                    yield own
+            for own in self._decide(at_end=True):
+                yield own
+            if self._is_lost() and self.ask_again:
+                self._start_over(await self.ask_again())
+                async for event in self._inner_events():
+                    for own in self._on(event):
+                        yield own
+                for own in self._decide(at_end=True):
+                    yield own
+            for own in self._shown.close(self._passages.values()):
+                yield own
+            self._copy_bookkeeping()
+            if self.second and self.second.asked:
+                self.second.helped(called=self._shown.recovered or self._shown.native)
+        finally:
+            self._over = True
+
+    async def _inner_events(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        """The inner stream's events; where it breaks over a call, what the error quotes of it."""
+        try:
             async for event in self.inner:
                 self._begun = True
                 self._copy_bookkeeping()
-                for own in self._on(event):
-                    yield own
-            for own in self._ending():
-                yield own
-        finally:
-            self._over = True
+                yield event
+        except FAILURES as error:
+            if not (self.second and self.second.solves(error, shown=bool(self._parts_manager.get_parts()))):
+                raise
+            self._failed = True
+            said = self.second.quoted_stream(self.model_request_parameters)
+            if said:
+                self._start_over(said)
+                async for event in said:
+                    yield event
+
+    def _is_lost(self) -> bool:
+        """Whether a call was lost on the way, so that it is asked for again."""
+        if self.second is None or not self.second.allowed or self._shown.recovered or self._shown.native:
+            return False
+        return self._failed or self.second.is_lost(self.get(), ended=self._has_ended)
+
+    def _start_over(self, inner: StreamedResponse) -> None:
+        """Go on with another stream, behind what was shown of this one."""
+        self._spent = self.usage
+        self.inner = inner
+        self._rounds += 1
+        self._passages.clear()
+        self._calls.clear()
+        self._copied.clear()
 
     def get(self) -> ModelResponse:
         """The response so far; once the stream is given up, with what was held back as text."""
@@ -114,7 +165,7 @@ class RecoveredStream(StreamedResponse):
                 setattr(self, name, value)
         if self._shown.recovered and self.finish_reason in (None, "stop"):
             self.finish_reason = "tool_call"
-        self._usage = self.inner.usage
+        self._usage = self.usage
 
     def _on(self, event: ModelResponseStreamEvent) -> Events:
         match event:
@@ -127,7 +178,7 @@ class RecoveredStream(StreamedResponse):
             case PartStartEvent():
                 yield from self._decide(native=isinstance(event.part, ToolCallPart))
                 # A copy: the base class writes into parts, and the inner stream keeps its own.
-                place, part = ("inner", event.index), self._own(event.part)
+                place, part = ("inner", self._rounds, event.index), self._own(event.part)
                 copied: Any = self._parts_manager.handle_part(vendor_part_id=place, part=part)
                 if isinstance(part, ToolCallPart):
                     self._calls[event.index] = copied.index
@@ -143,7 +194,7 @@ class RecoveredStream(StreamedResponse):
 
     def _forward(self, event: PartDeltaEvent) -> Events:
         """A change to a part that is no text, under our own index."""
-        manager, place = self._parts_manager, ("inner", event.index)
+        manager, place = self._parts_manager, ("inner", self._rounds, event.index)
         delta = event.delta
         if isinstance(delta, ThinkingPartDelta):
             yield from manager.handle_thinking_delta(
@@ -181,29 +232,34 @@ class RecoveredStream(StreamedResponse):
         if passage.metadata and passage.place is not None:
             yield from self._shown.text(passage, "")
 
-    def _decide(self, *, native: bool = False) -> Events:
-        """Another part begins: what is still held is a call or text now; before a native one text."""
+    def _decide(self, *, native: bool = False, at_end: bool = False) -> Events:
+        """Another part begins, or none: what is still held is a call or text now; before a native one text."""
+        cut = at_end and self._is_cut()
         if native:
             self._shown.stop()
         for passage in self._passages.values():
             reader, passage.reader = passage.reader, None
             if reader is not None:
-                yield from self._shown.show(passage, [reader.held] if native else reader.close())
+                yield from self._shown.show(passage, [reader.held] if native else reader.close(truncated=cut))
 
-    def _ending(self) -> Events:
+    def _is_cut(self) -> bool:
         inner = self.inner
-        cut = inner.cancelled or is_cut(inner.finish_reason, getattr(inner, "state", None))
-        for passage in self._passages.values():
-            reader, passage.reader = passage.reader, None
-            if reader is not None:
-                yield from self._shown.show(passage, reader.close(truncated=cut))
-        yield from self._shown.close(self._passages.values())
-        self._copy_bookkeeping()
+        return (
+            self._failed
+            or inner.cancelled
+            or not self._has_ended
+            or is_cut(inner.finish_reason, getattr(inner, "state", None))
+        )
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the server has said that this is all; the framework makes up a reason where it has not."""
+        return getattr(self.inner, "_has_finish_reason", True)
 
     @property
     def usage(self) -> RequestUsage:
-        """The inner stream's."""
-        return self.inner.usage
+        """The inner stream's, with what a first reply has cost."""
+        return self.inner.usage if self._spent is None else self._spent + self.inner.usage
 
     @property
     def model_name(self) -> str:

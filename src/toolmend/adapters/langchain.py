@@ -12,7 +12,7 @@ same request is asked again as plain text, which `_langchain_history` writes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -32,9 +32,9 @@ except ImportError as error:
 
 from toolmend._refusal import Refusals
 from toolmend._turn import Options
-from toolmend.adapters._langchain_chunks import StreamedReply, as_chunk
-from toolmend.adapters._langchain_reply import searched
-from toolmend.adapters._langchain_request import CHOICE, Request, as_openai, refuses
+from toolmend.adapters._langchain_again import SecondTry
+from toolmend.adapters._langchain_asking import Asking
+from toolmend.adapters._langchain_request import CHOICE, Request, as_openai
 from toolmend.adapters._langchain_wrapper import ChatModelWrapper
 
 if TYPE_CHECKING:
@@ -166,12 +166,11 @@ class FallbackToolChatModel(ChatModelWrapper):
             return request
         return request.as_text(keep_builtin=self.mode == "prompt")
 
-    def _asked_again(self, request: Request, error: Exception) -> Request | None:
-        """The request without native tools, if those are what the server objects to."""
-        if self.mode != "auto" or not request.has_tools or not refuses(error):
-            return None
-        self._refusals.add(self.server, self._asked(request))
-        return request.as_text()
+    def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
+        request = self._request(messages, arguments)
+        asked = self.server, self._asked(request)
+        second = SecondTry(request, may=self.mode == "auto", remember=lambda: self._refusals.add(*asked))
+        return Asking(self.inner, request, second, stop=stop, blocks=self.output_version == "v1")
 
     def _asked(self, request: Request) -> str:
         """The model that is asked: a request may name another one than the inner model does."""
@@ -186,16 +185,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, kwargs)
-        try:
-            result = self.inner._generate(request.messages, stop=stop, **request.arguments)
-        except Exception as error:
-            again = self._asked_again(request, error)
-            if again is None:
-                raise
-            request = again
-            result = self.inner._generate(again.messages, stop=stop, **again.arguments)
-        return searched(result, request.turn, written=request.written)
+        return self._asking(messages, stop, kwargs).result()
 
     async def _agenerate(
         self,
@@ -204,16 +194,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, kwargs)
-        try:
-            result = await self.inner._agenerate(request.messages, stop=stop, **request.arguments)
-        except Exception as error:
-            again = self._asked_again(request, error)
-            if again is None:
-                raise
-            request = again
-            result = await self.inner._agenerate(again.messages, stop=stop, **again.arguments)
-        return searched(result, request.turn, written=request.written)
+        return await self._asking(messages, stop, kwargs).aresult()
 
     def _stream(
         self,
@@ -222,9 +203,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self._request(messages, kwargs)
-        reply = StreamedReply(request.turn, blocks=self.output_version == "v1", written=request.written)
-        with closing(reply.read(self._chunks(request, stop, reply))) as chunks:
+        with closing(self._asking(messages, stop, kwargs).chunks()) as chunks:
             for chunk in chunks:
                 if run_manager:  # given only where the base class does not report chunks itself
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -237,68 +216,11 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._request(messages, kwargs)
-        reply = StreamedReply(request.turn, blocks=self.output_version == "v1", written=request.written)
-        async with aclosing(reply.aread(self._achunks(request, stop, reply))) as chunks:
+        async with aclosing(self._asking(messages, stop, kwargs).achunks()) as chunks:
             async for chunk in chunks:
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
-
-    def _chunks(self, request: Request, stop: list[str] | None, reply: StreamedReply) -> Generator[ChatGenerationChunk]:
-        """The inner model's chunks; a refusal comes in place of the first of them."""
-        again, started = None, False
-        try:
-            for chunk in self._inner_chunks(request, stop):
-                started = True
-                yield chunk
-        except Exception as error:
-            again = None if started else self._asked_again(request, error)
-            if again is None:
-                raise
-        if again is not None:
-            reply.written = True
-            yield from self._inner_chunks(again, stop)
-
-    async def _achunks(
-        self, request: Request, stop: list[str] | None, reply: StreamedReply
-    ) -> AsyncGenerator[ChatGenerationChunk]:
-        again, started = None, False
-        try:
-            async with aclosing(self._inner_achunks(request, stop)) as chunks:
-                async for chunk in chunks:
-                    started = True
-                    yield chunk
-        except Exception as error:
-            again = None if started else self._asked_again(request, error)
-            if again is None:
-                raise
-        if again is not None:
-            reply.written = True
-            async with aclosing(self._inner_achunks(again, stop)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-
-    def _inner_chunks(self, request: Request, stop: list[str] | None) -> Iterator[ChatGenerationChunk]:
-        inner = self.inner
-        if type(inner)._stream is BaseChatModel._stream:
-            yield as_chunk(inner._generate(request.messages, stop=stop, **request.arguments))
-        else:
-            yield from inner._stream(request.messages, stop=stop, **request.arguments)
-
-    async def _inner_achunks(self, request: Request, stop: list[str] | None) -> AsyncGenerator[ChatGenerationChunk]:
-        inner = self.inner
-        streams = (type(inner)._stream, type(inner)._astream)
-        if streams == (BaseChatModel._stream, BaseChatModel._astream):
-            yield as_chunk(await inner._agenerate(request.messages, stop=stop, **request.arguments))
-            return
-        chunks = inner._astream(request.messages, stop=stop, **request.arguments)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:  # a stream given up half way ends now and not when the garbage is collected
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
 
     # ---- what the model says about itself
 

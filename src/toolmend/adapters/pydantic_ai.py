@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 try:
     import pydantic_ai  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -21,7 +21,6 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("this adapter needs PydanticAI: pip install 'toolmend[pydantic-ai]'") from error
 
-from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import KnownModelName, Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
@@ -31,8 +30,9 @@ from pydantic_ai.tools import RunContext
 from pydantic_ai.usage import RequestUsage
 
 from toolmend._errors import ToolmendError
-from toolmend._refusal import Refusals, refuses_tools
+from toolmend._refusal import Refusals
 from toolmend._turn import Options
+from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
 from toolmend.adapters._pydantic_ai_reply import recovered
 from toolmend.adapters._pydantic_ai_request import Outgoing, RequestArguments
 from toolmend.adapters._pydantic_ai_stream import RecoveredStream
@@ -151,19 +151,19 @@ class FallbackToolModel(WrapperModel):
     ) -> ModelResponse:
         """Send a request and recover the calls in the response."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        refused = False
-        if not self._goes_as_text(outgoing):
-            try:
-                response = await self.wrapped.request(*outgoing.native)
-            except (ModelHTTPError, ExceptionGroup) as error:
-                if not self._asks_again(outgoing, error):
-                    raise
-                refused = all(_refusals_in(error))
-            else:
-                return recovered(response, outgoing.turn)
-        response = await self.wrapped.request(*outgoing.as_text())
-        self._remember(refused)
-        return recovered(response, outgoing.turn)
+        second = self._second_try(outgoing)
+        first = None
+        try:
+            first = recovered(await self.wrapped.request(*self._arguments(outgoing)), outgoing.turn)
+        except FAILURES as error:
+            if not second.solves(error):
+                raise
+            if second.quoted:
+                return recovered(second.quoted, outgoing.turn)
+        if first and not second.is_lost(first):
+            return first
+        response = recovered(await self.wrapped.request(*outgoing.as_text()), outgoing.turn)
+        return second.settled(first, response)
 
     @asynccontextmanager
     async def request_stream(
@@ -175,27 +175,30 @@ class FallbackToolModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Send a request and recover the calls in the response while it arrives."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
+        second = self._second_try(outgoing)
         async with AsyncExitStack() as stack:
-            inner, refused = None, False
-            if not self._goes_as_text(outgoing):
-                opening = self.wrapped.request_stream(*outgoing.native, run_context)
-                try:
-                    inner = await stack.enter_async_context(opening)
-                except (ModelHTTPError, ExceptionGroup) as error:
-                    if not self._asks_again(outgoing, error):
-                        raise
-                    refused = all(_refusals_in(error))
-            params = None if inner is None else inner.model_request_parameters
-            if inner is None:
-                opening = self.wrapped.request_stream(*outgoing.as_text(), run_context)
+
+            async def ask_again() -> StreamedResponse:
+                second.asked = True
+                again = self.wrapped.request_stream(*outgoing.as_text(), run_context)
+                return await stack.enter_async_context(again)
+
+            params = outgoing.params
+            opening = self.wrapped.request_stream(*self._arguments(outgoing), run_context)
+            try:
                 inner = await stack.enter_async_context(opening)
-                self._remember(refused)
+                if not self._goes_as_text(outgoing):
+                    params = inner.model_request_parameters
+            except FAILURES as error:
+                if not second.solves(error):
+                    raise
+                inner = second.quoted_stream(params) or await ask_again()
+                second.helped(called=False)
             if not outgoing.turn.active:
                 yield inner
                 return
-            stream = RecoveredStream(
-                params or outgoing.params, inner, outgoing.turn, self.hold_text, self.stream_arguments
-            )
+            stream = RecoveredStream(params, inner, outgoing.turn, self.hold_text, self.stream_arguments)
+            stream.second, stream.ask_again = second, ask_again
             try:
                 yield stream
             finally:
@@ -263,20 +266,6 @@ class FallbackToolModel(WrapperModel):
         sent = replace(request, messages=messages, model_settings=settings, model_request_parameters=params)
         return sent, outgoing
 
-    def _asks_again(self, outgoing: Outgoing, error: Exception) -> bool:
-        """Whether the error means that the same request may well be served as text."""
-        return self.mode == "auto" and outgoing.rewritable and any(_refusals_in(error))
-
-    def _remember(self, refused: bool) -> None:
-        # Once it has helped to ask again, and not if only some candidates of a `FallbackModel` refused tools: those
-        # that were down may take them.
-        if refused:
-            self.refusals.add(*self._server)
-
-
-def _refusals_in(error: Exception) -> list[bool]:
-    """For each error, of several if they come as a group: whether a server refuses tools."""
-    if isinstance(error, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", error)
-        return [refused for inner in group.exceptions for refused in _refusals_in(inner)]
-    return [isinstance(error, ModelHTTPError) and refuses_tools(error.status_code, error.body)]
+    def _second_try(self, outgoing: Outgoing) -> SecondTry:
+        may = self.mode == "auto" and not self._goes_as_text(outgoing)
+        return SecondTry(outgoing, may=may, remember=lambda: self.refusals.add(*self._server))
