@@ -21,6 +21,7 @@ from toolmend.parsers.functionary_v32 import FunctionaryV32
 from toolmend.parsers.functiongemma import FunctionGemma
 from toolmend.parsers.gemma4 import Gemma4
 from toolmend.parsers.gigachat3 import Gigachat3
+from toolmend.parsers.glaive import Glaive
 from toolmend.parsers.glm45 import Glm45
 from toolmend.parsers.granite import Granite
 from toolmend.parsers.granite_20b_fc import Granite20bFc
@@ -103,6 +104,7 @@ DIALECTS: tuple[Dialect, ...] = (
     Lfm2(),
     Llama3Json(),
     Llama4Pythonic(),
+    Glaive(),
     LmStudio(),
     Longcat(),
     NemotronJson(),
