@@ -119,7 +119,11 @@ def test_a_recording_span_is_marked(
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace(get_current_span=lambda: span))
     found = recovery(text, mode=mode)
     tell(found)
-    assert span.attributes == (expected and {**expected, "toolmend.repairs": list(found.repairs)})
+    marked = expected and {**expected, "toolmend.repairs": list(found.repairs)}
+    assert span.attributes == marked
+    other = Span(recording)
+    tell(found, span=other)
+    assert other.attributes == marked
 
 
 def test_without_opentelemetry_nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:

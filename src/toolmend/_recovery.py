@@ -16,7 +16,7 @@ from toolmend._events import ToolCallFailed, ToolCallParsed
 from toolmend._turn import Reader
 from toolmend._types import ToolCall
 
-__all__ = ["OnRecovery", "Recovery", "tell"]
+__all__ = ["OnRecovery", "Recovery", "current_span", "tell"]
 
 _LOG = logging.getLogger("toolmend")
 
@@ -76,15 +76,24 @@ OnRecovery = Callable[[Recovery], object]
 """Called for each reply in which calls were recovered, or were meant and could not be read."""
 
 
-def tell(recovery: Recovery, on_recovery: OnRecovery | None = None) -> None:
-    """Tell the log, the current span and the callback, as far as there is something to tell.
+def current_span() -> Any:
+    """The span of OpenTelemetry that is under way, or `None`."""
+    trace = sys.modules.get("opentelemetry.trace")
+    return trace.get_current_span() if trace else None
 
-    What the callback raises passes.
+
+def tell(recovery: Recovery, on_recovery: OnRecovery | None = None, *, span: Any = None) -> None:
+    """Tell the log, the span and the callback, as far as there is something to tell.
+
+    Args:
+        recovery: what was done.
+        on_recovery: the callback; what it raises passes.
+        span: the span of the request; the current one by default, which need not be it at the end of a stream.
     """
     details = recovery.details
     if not details:
         return
-    _mark_span(details)
+    _mark(current_span() if span is None else span, details)
     if not (recovery.calls or recovery.failures):
         return
     _LOG.debug(
@@ -100,9 +109,7 @@ def tell(recovery: Recovery, on_recovery: OnRecovery | None = None) -> None:
         on_recovery(recovery)
 
 
-def _mark_span(details: dict[str, Any]) -> None:
-    trace = sys.modules.get("opentelemetry.trace")
-    span = trace.get_current_span() if trace else None
+def _mark(span: Any, details: dict[str, Any]) -> None:
     if span is not None and span.is_recording():
         span.set_attribute("toolmend.mode", details["mode"])
         if details["dialect"]:

@@ -32,6 +32,7 @@ _REFUSALS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LOG = logging.getLogger("toolmend")
+_REASON = 300  # how much of a server's message is logged
 _STATUSES = frozenset({400, 404, 422, 500, 501})
 
 
@@ -96,4 +97,5 @@ class Refusals:
         """
         if (server, model) not in self._told:
             self._told.add((server, model))
+            why = " ".join(why.split())[:_REASON]
             _LOG.warning("%s at %s %s: from now on its tools are written into the prompt.", model, server, why)

@@ -728,23 +728,6 @@ async def test_wrappers_may_share_what_they_know_of_servers() -> None:
     assert len(other.asked) == 2  # another model: another verdict
 
 
-async def test_a_capability_that_wraps_anew_each_time_is_refused_once() -> None:
-    capabilities = pytest.importorskip("pydantic_ai.capabilities")
-    if not hasattr(capabilities.AbstractCapability, "get_wrapper_model"):
-        pytest.skip("capabilities of this version wrap no models")
-
-    class Recovering(capabilities.AbstractCapability[Any]):
-        refusals = Refusals()
-
-        def get_wrapper_model(self, model: Any) -> Any:
-            return FallbackToolModel(model, refusals=self.refusals)
-
-    script = Script(REFUSAL, fence("get_weather", city="Paris"), "Sunny.", "Hello.")
-    agent = Agent(script.model, tools=[get_weather], capabilities=[Recovering()])
-    assert (await agent.run("Weather?")).output == "Sunny."
-    assert [bool(asked.info.function_tools) for asked in script.asked] == [True, False, False]
-
-
 # Beside other wrappers.
 
 
@@ -903,6 +886,19 @@ def test_the_rest_of_the_model_is_the_wrapped_ones() -> None:
     assert model == FallbackToolModel(inner)
     assert model != FallbackToolModel(inner, mode="prompt")
     assert "mode='auto'" in repr(model)
+
+
+async def test_a_model_need_not_be_hashable() -> None:
+    model = FallbackToolModel(Script(REFUSAL, "Hi.").model)
+    with pytest.raises(TypeError):
+        hash(model)
+    assert model == replace_model(model)
+    assert (await model.request(question(), None, params(WEATHER))).text == "Hi."
+
+
+def replace_model(model: FallbackToolModel) -> FallbackToolModel:
+    """Another wrapper around the same model, with a memory of its own."""
+    return FallbackToolModel(model.wrapped, mode=model.mode)
 
 
 def test_an_unknown_mode_is_refused() -> None:

@@ -22,7 +22,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
-from toolmend._refusal import refuses_tools
+from toolmend._refusal import message_of, refuses_tools
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._pydantic_ai_history import mentions_tools
 from toolmend.adapters._pydantic_ai_reply import recovered
@@ -78,14 +78,15 @@ class SecondTry:
     Args:
         outgoing: the request.
         may: whether it may be asked as text, and was not.
-        remember: takes down that this server is to be asked as text from now on.
+        remember: takes down that this server is to be asked as text from now on, and why: the rest of a sentence
+            that begins with the model.
 
     Attributes:
         quoted: the response with its text as it was, if the error holds it and there is a call in it.
         asked: whether the request was asked again.
     """
 
-    def __init__(self, outgoing: Outgoing, *, may: bool, remember: Callable[[], None]) -> None:
+    def __init__(self, outgoing: Outgoing, *, may: bool, remember: Callable[[str], None]) -> None:
         self.quoted: ModelResponse | None = None
         self.asked = False
         self._turn = outgoing.turn
@@ -94,6 +95,7 @@ class SecondTry:
         self._remember = remember
         self._refused = False
         self._lasting = False
+        self._why = ""
 
     @property
     def allowed(self) -> bool:
@@ -112,6 +114,7 @@ class SecondTry:
             shown: whether part of the reply has gone out already.
         """
         refusals = list(_refusals_in(error))
+        self._why = f"cannot take tools ({_message_of(error)})"
         if any(refusals) and not shown:
             self._refused = all(refusals)
             return self._may and not self.asked
@@ -121,6 +124,7 @@ class SecondTry:
         if not lost.lasting and not mentions_tools(self._history):
             return False  # it is about a call in the history, but there is none
         self._lasting = lost.lasting
+        self._why = f"has a server that fails over calls ({_message_of(error)})"
         if lost.text:
             name = getattr(error, "model_name", None)
             said = ModelResponse(parts=[TextPart(lost.text)], model_name=name, finish_reason="stop")
@@ -138,6 +142,7 @@ class SecondTry:
         """
         lost = self.allowed and response.state != "suspended" and _holds_nothing(response, ended=ended)
         self._lasting = self._lasting or lost
+        self._why = "has a server that loses calls" if lost else self._why
         return lost
 
     def settled(self, first: ModelResponse | None, response: ModelResponse) -> ModelResponse:
@@ -149,7 +154,7 @@ class SecondTry:
         """There is a second response."""
         # Not if only some candidates of a `FallbackModel` refused tools: those that were down may take them.
         if self._refused or (called and self._lasting):
-            self._remember()
+            self._remember(self._why)
 
 
 def _holds_nothing(response: ModelResponse, *, ended: bool) -> bool:
@@ -173,3 +178,10 @@ def _refusals_in(error: Exception) -> list[bool]:
         group = cast("ExceptionGroup[Exception]", error)
         return [refused for inner in group.exceptions for refused in _refusals_in(inner)]
     return [isinstance(error, ModelHTTPError) and refuses_tools(error.status_code, error.body)]
+
+
+def _message_of(error: BaseException) -> str:
+    """What the server said, the first one if there are several."""
+    if isinstance(error, BaseExceptionGroup):
+        return _message_of(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return message_of(error.body) if isinstance(error, ModelHTTPError) else str(error)

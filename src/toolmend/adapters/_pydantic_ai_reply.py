@@ -14,14 +14,20 @@ from typing import Any, cast
 
 from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ToolCallPart
 
-from toolmend._turn import Turn
+from toolmend._turn import Reader, Turn
 from toolmend._types import ToolCall
+from toolmend.adapters._pydantic_ai_report import Report
 
 __all__ = ["arguments_as_json", "is_cut", "recovered"]
 
 
-def recovered(response: ModelResponse, turn: Turn) -> ModelResponse:
+def recovered(response: ModelResponse, turn: Turn, report: Report | None = None) -> ModelResponse:
     """Recover the calls in a response.
+
+    Args:
+        response: the response as it came.
+        turn: of the request.
+        report: learns what was found.
 
     Returns:
         The same object if there is nothing to recover.
@@ -36,7 +42,8 @@ def recovered(response: ModelResponse, turn: Turn) -> ModelResponse:
     mended: list[ModelResponsePart] = []
     for part in parts:
         if isinstance(part, TextPart):
-            mended.extend(_read(part, turn, truncated=cut and part is last))
+            reader = report.reader(turn) if report else turn.reader()
+            mended.extend(_read(part, reader, truncated=cut and part is last))
         else:
             mended.append(part)
     if not any(isinstance(part, ToolCallPart) for part in mended):
@@ -94,8 +101,8 @@ def _mended(response: ModelResponse, turn: Turn) -> ModelResponse:
     return replace(response, parts=parts) if changed else response
 
 
-def _read(part: TextPart, turn: Turn, *, truncated: bool) -> Iterator[ModelResponsePart]:
-    items = turn.read(part.content, truncated=truncated)
+def _read(part: TextPart, reader: Reader, *, truncated: bool) -> Iterator[ModelResponsePart]:
+    items = reader.read(part.content, truncated=truncated)
     if not any(isinstance(item, ToolCall) for item in items):
         yield part
         return

@@ -35,6 +35,7 @@ from toolmend._turn import Turn
 from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
 from toolmend.adapters._pydantic_ai_parts import Events, Passage, ShownParts
 from toolmend.adapters._pydantic_ai_reply import is_cut, recovered
+from toolmend.adapters._pydantic_ai_report import Report
 
 __all__ = ["RecoveredStream"]
 
@@ -54,6 +55,7 @@ class RecoveredStream(StreamedResponse):
         model_request_parameters: what the framework asked for: it tells which part ends the run.
         inner: the stream to read.
         turn: an active turn.
+        report: told when the stream is over.
         hold_text: show text only when the reply has ended without a call; in a reply with a call
             it is kept for the response but not shown.
         stream_arguments: show calls while they are being written.
@@ -63,6 +65,7 @@ class RecoveredStream(StreamedResponse):
 
     inner: StreamedResponse
     turn: Turn
+    report: Report
     hold_text: bool = False
     stream_arguments: bool = False
 
@@ -100,6 +103,7 @@ class RecoveredStream(StreamedResponse):
             self._copy_bookkeeping()
             if self.second and self.second.asked:
                 self.second.helped(called=self._shown.recovered or self._shown.native)
+            self.report.close()
         finally:
             self._over = True
 
@@ -138,14 +142,15 @@ class RecoveredStream(StreamedResponse):
     def get(self) -> ModelResponse:
         """The response so far; once the stream is given up, with what was held back as text."""
         if not self._begun:  # there are streams that only hand out a response at the end
-            return recovered(self.inner.get(), self.turn)
+            return self.report.told(recovered(self.inner.get(), self.turn, self.report), self.turn)
         self._copy_bookkeeping()
-        response = super().get()
+        response = self.report.noted_in(super().get())
         return replace(response, parts=self._shown.seen(response.parts, self._passages.values(), over=self._over))
 
     def give_up(self) -> None:
         """Nobody reads on: from now on what is held back belongs to the response."""
         self._over = True
+        self.report.close()
 
     async def close_stream(self) -> None:
         """Cancel the inner stream, which then knows that the errors to come are our doing."""
@@ -226,7 +231,7 @@ class RecoveredStream(StreamedResponse):
         passage.metadata.update(metadata)
         if passage.reader is None and not self._shown.native:
             # New, or its text goes on after another part.
-            passage.reader = self.turn.reader(stream_arguments=self.stream_arguments)
+            passage.reader = self.report.reader(self.turn, stream_arguments=self.stream_arguments)
         reader = passage.reader
         yield from self._shown.show(passage, reader.feed(text) if reader else [self.turn.mended(text)])
         if passage.metadata and passage.place is not None:

@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("this adapter needs PydanticAI: pip install 'toolmend[pydantic-ai]'") from error
 
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import KnownModelName, Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
@@ -30,10 +31,12 @@ from pydantic_ai.tools import RunContext
 from pydantic_ai.usage import RequestUsage
 
 from toolmend._errors import ToolmendError
+from toolmend._recovery import OnRecovery, Recovery
 from toolmend._refusal import Refusals
 from toolmend._turn import Options
 from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
 from toolmend.adapters._pydantic_ai_reply import recovered
+from toolmend.adapters._pydantic_ai_report import Report
 from toolmend.adapters._pydantic_ai_request import Outgoing, RequestArguments
 from toolmend.adapters._pydantic_ai_stream import RecoveredStream
 
@@ -45,7 +48,7 @@ except ImportError:  # not in the first versions, which did not warn either
 if TYPE_CHECKING:
     from pydantic_ai.models.batch import BatchRequest, BatchResult, EncodedBatchRequest
 
-__all__ = ["FallbackToolModel", "Mode", "Refusals"]
+__all__ = ["FallbackToolModel", "FallbackTools", "Mode", "Recovery", "Refusals"]
 
 Mode = Literal["auto", "native", "prompt"]
 """Whether tools go out beside the request, in its text, or as text only where they must."""
@@ -71,7 +74,10 @@ class FallbackToolModel(WrapperModel):
             The call that runs is the same. If it turns out broken, a second start under the same
             index makes its part the text that it is.
         refusals: the memory of servers that cannot take tools. One of its own by default; give
-            wrappers that are made again and again (by a capability, say) one to share.
+            wrappers that are made again and again one to share.
+        on_recovery: called with a `Recovery` for each reply in which calls were recovered, or were
+            meant and could not be read; what it raises passes. The same stands in the response
+            under ``provider_details["toolmend"]``.
 
     Raises:
         ToolmendError: the mode is unknown; or, on a request and before anything is sent, a tool's
@@ -100,6 +106,7 @@ class FallbackToolModel(WrapperModel):
     hold_text: bool
     stream_arguments: bool
     refusals: Refusals = field(compare=False, repr=False)
+    on_recovery: OnRecovery | None = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -110,15 +117,16 @@ class FallbackToolModel(WrapperModel):
         hold_text: bool = False,
         stream_arguments: bool = False,
         refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
     ) -> None:
-        if mode not in ("auto", "native", "prompt"):
-            raise ToolmendError(f"mode {mode!r} is not known; use 'auto', 'native' or 'prompt'")
+        _check(mode)
         super().__init__(wrapped)
         self.mode = mode
         self.options = options
         self.hold_text = hold_text
         self.stream_arguments = stream_arguments
         self.refusals = Refusals() if refusals is None else refusals
+        self.on_recovery = on_recovery
 
     @property
     def profile(self) -> ModelProfile:
@@ -151,19 +159,20 @@ class FallbackToolModel(WrapperModel):
     ) -> ModelResponse:
         """Send a request and recover the calls in the response."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        second = self._second_try(outgoing)
+        second, report = self._second_try(outgoing), self._report(outgoing)
         first = None
         try:
-            first = recovered(await self.wrapped.request(*self._arguments(outgoing)), outgoing.turn)
+            first = recovered(await self.wrapped.request(*self._arguments(outgoing)), outgoing.turn, report)
         except FAILURES as error:
             if not second.solves(error):
                 raise
             if second.quoted:
-                return recovered(second.quoted, outgoing.turn)
+                return report.told(recovered(second.quoted, outgoing.turn, report), outgoing.turn)
         if first and not second.is_lost(first):
-            return first
-        response = recovered(await self.wrapped.request(*outgoing.as_text()), outgoing.turn)
-        return second.settled(first, response)
+            return report.told(first, outgoing.turn)
+        report.begin_again()
+        response = recovered(await self.wrapped.request(*outgoing.as_text()), outgoing.turn, report)
+        return report.told(second.settled(first, response), outgoing.turn)
 
     @asynccontextmanager
     async def request_stream(
@@ -175,11 +184,12 @@ class FallbackToolModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Send a request and recover the calls in the response while it arrives."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        second = self._second_try(outgoing)
+        second, report = self._second_try(outgoing), self._report(outgoing)
         async with AsyncExitStack() as stack:
 
             async def ask_again() -> StreamedResponse:
                 second.asked = True
+                report.begin_again()
                 again = self.wrapped.request_stream(*outgoing.as_text(), run_context)
                 return await stack.enter_async_context(again)
 
@@ -197,7 +207,7 @@ class FallbackToolModel(WrapperModel):
             if not outgoing.turn.active:
                 yield inner
                 return
-            stream = RecoveredStream(params, inner, outgoing.turn, self.hold_text, self.stream_arguments)
+            stream = RecoveredStream(params, inner, outgoing.turn, report, self.hold_text, self.stream_arguments)
             stream.second, stream.ask_again = second, ask_again
             try:
                 yield stream
@@ -221,7 +231,8 @@ class FallbackToolModel(WrapperModel):
     def batch_decode(self, result: BatchResult, request: BatchRequest) -> ModelResponse:
         """Decode a result and recover the calls in it."""
         sent, outgoing = self._batched(request)
-        return recovered(self.wrapped.batch_decode(result, sent), outgoing.turn)
+        report = self._report(outgoing)
+        return report.told(recovered(self.wrapped.batch_decode(result, sent), outgoing.turn, report), outgoing.turn)
 
     @property
     def _wrapped_supports_tools(self) -> bool:
@@ -268,4 +279,62 @@ class FallbackToolModel(WrapperModel):
 
     def _second_try(self, outgoing: Outgoing) -> SecondTry:
         may = self.mode == "auto" and not self._goes_as_text(outgoing)
-        return SecondTry(outgoing, may=may, remember=lambda: self.refusals.add(*self._server))
+        return SecondTry(outgoing, may=may, remember=self._remember)
+
+    def _remember(self, why: str) -> None:
+        self.refusals.add(*self._server)
+        self.refusals.tell(*self._server, why)
+
+    def _report(self, outgoing: Outgoing) -> Report:
+        as_text = self._goes_as_text(outgoing)
+        if as_text and self.mode == "auto" and not self._wrapped_supports_tools:
+            self.refusals.tell(*self._server, "takes no tools, says its profile")
+        return Report(self._server, "prompt" if as_text else "native", self.on_recovery)
+
+
+@dataclass(kw_only=True)
+class FallbackTools(AbstractCapability[Any]):
+    """Wraps whatever model serves an agent's requests in a `FallbackToolModel`; pydantic-ai 2.62 or newer.
+
+    The attributes are the arguments of `FallbackToolModel`. The framework wants a new wrapper for
+    each request; the memory of servers that cannot take tools lives here.
+
+    Raises:
+        ToolmendError: the mode is unknown; or, when it is imported, pydantic-ai is too old.
+    """
+
+    mode: Mode = "auto"
+    options: Options | None = field(default=None, repr=False)
+    hold_text: bool = False
+    stream_arguments: bool = False
+    refusals: Refusals = field(default_factory=Refusals, compare=False, repr=False)
+    on_recovery: OnRecovery | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check(self.mode)
+
+    @classmethod
+    def from_spec(cls, *, mode: Mode = "auto", hold_text: bool = False, stream_arguments: bool = False) -> Any:
+        """Build it from an agent spec."""
+        return cls(mode=mode, hold_text=hold_text, stream_arguments=stream_arguments)
+
+    def get_wrapper_model(self, model: Model) -> Model | None:
+        """The model wrapped, unless it is already."""
+        if isinstance(model, FallbackToolModel):
+            return None
+        names = ("mode", "options", "hold_text", "stream_arguments", "refusals", "on_recovery")
+        return FallbackToolModel(model, **{name: getattr(self, name) for name in names})
+
+
+if not hasattr(AbstractCapability, "get_wrapper_model"):
+    del FallbackTools
+
+    def __getattr__(name: str) -> Any:
+        if name == "FallbackTools":
+            raise ToolmendError("FallbackTools needs pydantic-ai 2.62 or newer; wrap the model in FallbackToolModel")
+        raise AttributeError(name)
+
+
+def _check(mode: str) -> None:
+    if mode not in ("auto", "native", "prompt"):
+        raise ToolmendError(f"mode {mode!r} is not known; use 'auto', 'native' or 'prompt'")

@@ -1,0 +1,67 @@
+"""What was done for one PydanticAI reply: told once it is over, and noted in the response.
+
+It stands under ``toolmend`` in the provider details, beside what the provider says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic_ai.messages import ModelResponse
+
+from toolmend._recovery import OnRecovery, Recovery, current_span, tell
+from toolmend._turn import Reader, Turn
+
+__all__ = ["Report"]
+
+Mode = Literal["native", "prompt"]
+
+
+class Report:
+    """Of one reply.
+
+    Args:
+        server: its address and the name of the model.
+        mode: how the tools go out first.
+        on_recovery: see `tell`.
+    """
+
+    def __init__(self, server: tuple[str, str], mode: Mode, on_recovery: OnRecovery | None) -> None:
+        self._server = server
+        self._mode: Mode = mode
+        self._on_recovery = on_recovery
+        self._span = current_span()  # at the end of a stream it may be another
+        self._readers: list[Reader] = []
+        self._details: dict[str, Any] | None = None
+
+    def reader(self, turn: Turn, *, stream_arguments: bool = False) -> Reader:
+        """A reader of which it will tell."""
+        self._readers.append(turn.reader(stream_arguments=stream_arguments))
+        return self._readers[-1]
+
+    def begin_again(self) -> None:
+        """The request is asked once more, as text: the first reply does not count."""
+        self._mode = "prompt"
+        self._readers.clear()
+
+    def close(self) -> None:
+        """The reply is over: tell, if that has not happened yet."""
+        if self._details is None:
+            server, model = self._server
+            recovery = Recovery.of(self._readers, model=model, server=server, mode=self._mode)
+            self._details = recovery.details
+            tell(recovery, self._on_recovery, span=self._span)
+
+    def noted_in(self, response: ModelResponse) -> ModelResponse:
+        """The response with what was done; the same object if it is not over or nothing was done."""
+        if not self._details:
+            return response
+        return replace(response, provider_details={**(response.provider_details or {}), "toolmend": self._details})
+
+    def told(self, response: ModelResponse, turn: Turn) -> ModelResponse:
+        """Tell of a whole response, already searched, and note it there."""
+        if not turn.active or response.state == "suspended":
+            return response
+        self.close()
+        return self.noted_in(response)
