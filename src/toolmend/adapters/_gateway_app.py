@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import httpx2
@@ -26,7 +26,7 @@ from toolmend.adapters._gateway_chat import Answer, ChatRelay
 from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
 from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, end_to_end, error_body
 from toolmend.adapters._negotiation import Settings
-from toolmend.adapters._ollama_bridge import shown_model, tags
+from toolmend.adapters._ollama_bridge import listed_with_tools, shown_model, tags, with_tools
 
 __all__ = ["gateway"]
 
@@ -101,26 +101,22 @@ class _Desk:
 
     @asynccontextmanager
     async def chat(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        path, query = request.url.path, f"?{request.url.query}" if request.url.query else ""
-        async with self._relay.answer(path, query, request.headers.items(), body) as answer:
+        async with self._relay.answer(request.scope["path"], _target(request), request.headers.items(), body) as answer:
             yield answer
 
     @asynccontextmanager
     async def other(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        async with self._upstream.open(request.method, path, request.headers.items(), body) as response:
+        async with self._upstream.open(request.method, _target(request), request.headers.items(), body) as response:
             yield Answer(response.status_code, end_to_end(response.headers.multi_items()), self._raw(response))
 
     @asynccontextmanager
     async def show(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
         if not await self._upstream.is_ollama():
-            yield _json(shown_model(_field(body, "model") or _field(body, "name")))
+            yield _json(shown_model(body))
             return
         async with self._upstream.open("POST", "/api/show", request.headers.items(), body, plain=True) as response:
             shown = _parsed(await self._upstream.read(response))
-            if isinstance(shown.get("capabilities"), list) and "completion" in shown["capabilities"]:
-                shown["capabilities"] = list(dict.fromkeys([*shown["capabilities"], "tools"]))
-            yield _json(shown, response.status_code)
+            yield _json(with_tools(shown), response.status_code)
 
     @asynccontextmanager
     async def tags(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
@@ -128,7 +124,8 @@ class _Desk:
         path = "/api/tags" if ollama else "/v1/models"
         async with self._upstream.open("GET", path, request.headers.items(), body, plain=True) as response:
             found = _parsed(await self._upstream.read(response))
-            yield _json(found if ollama or response.status_code >= 400 else tags(found), response.status_code)
+            listed = found if response.status_code >= 400 else listed_with_tools(found) if ollama else tags(found)
+            yield _json(listed, response.status_code)
 
     @asynccontextmanager
     async def version(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
@@ -172,7 +169,7 @@ class _Endpoint:
                     await self._run(request, body, record)
                 tasks.cancel_scope.cancel()
         finally:
-            path = request.url.path
+            path: str = scope["path"]
             self._metrics.requests.labels(path if path in _KNOWN else "other", record.status).inc()
             notes = "".join(f" {key}={value!r}" for key, value in record.notes.items())
             seconds = time.perf_counter() - started
@@ -184,14 +181,19 @@ class _Endpoint:
         size = 0
         try:
             self._check(request)
-            async for piece in request.stream():
-                size += len(piece)
-                if size > self._limits.request:
-                    message = f"the request is longer than {self._limits.request} bytes"
-                    raise GatewayError(413, message, "invalid_request_error")
-                pieces.append(piece)
+            with anyio.fail_after(self._limits.arrival):
+                async for piece in request.stream():
+                    size += len(piece)
+                    if size > self._limits.request:
+                        message = f"the request is longer than {self._limits.request} bytes"
+                        raise GatewayError(413, message, "invalid_request_error")
+                    pieces.append(piece)
         except GatewayError as error:
             await record.fail(request, error)
+            return None
+        except TimeoutError:
+            message = f"the request has not arrived within {self._limits.arrival:g} s"
+            await record.fail(request, GatewayError(408, message, "invalid_request_error"))
             return None
         except ClientDisconnect:
             return None
@@ -221,8 +223,8 @@ class _Endpoint:
     async def _run(self, request: Request, body: bytes, record: _Record) -> None:
         try:
             async with self._answer(request, body) as answer:
+                record.notes = answer.notes
                 await record.write(answer)
-            record.notes = answer.notes
         except GatewayError as error:
             await record.fail(request, error)
         except (NotReadable, ToolmendError) as error:
@@ -248,10 +250,10 @@ class _Record:
 
     async def fail(self, request: Request, error: GatewayError) -> None:
         """Tell an error, if it is not too late for that."""
-        _LOG.warning("%r: %s", request.url.path[:200], error)
+        self.notes["error"] = str(error)
         if self.status:
             return  # the reply stays without an end, and the server hangs up: nobody takes it for a whole one
-        await self.write(_json(error_body(request.url.path, error), error.status))
+        await self.write(_json(error_body(request.scope["path"], error), error.status))
 
     async def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.status = status
@@ -270,22 +272,19 @@ def _json(body: object, status: int = 200) -> Answer:
     return Answer(status, [("content-type", "application/json"), ("content-length", str(len(raw)))], _once(raw))
 
 
+def _target(request: Request) -> str:
+    """The path and the query as the client has written them."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    query: bytes = request.scope["query_string"]
+    return (raw + (b"?" + query if query else b"")).decode("latin-1")
+
+
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise GatewayError(502, "the server's answer is not JSON") from error
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-
-
-def _field(raw: bytes, key: str) -> str:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise NotReadable("the request is not a JSON object")
-    return str(cast("dict[str, Any]", body).get(key) or "")
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,8 @@ import httpx2
 from toolmend._refusal import message_of
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_metrics import Metrics
-from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, end_to_end, error_body
+from toolmend.adapters._gateway_stream import Spent, rewritten
+from toolmend.adapters._gateway_upstream import Limits, Upstream, end_to_end, error_body
 from toolmend.adapters._negotiation import Negotiation, Settings
 from toolmend.adapters._ollama_bridge import OllamaReply, as_openai
 from toolmend.adapters._sse import event_of
@@ -61,9 +62,15 @@ class ChatRelay:
 
     @asynccontextmanager
     async def answer(
-        self, path: str, query: str, headers: Iterable[tuple[str, str]], raw: bytes
+        self, path: str, target: str, headers: Iterable[tuple[str, str]], raw: bytes
     ) -> AsyncGenerator[Answer]:
         """Ask the upstream; the connection to it ends with the block.
+
+        Args:
+            path: what is asked for.
+            target: the same as the client has written it, with the query.
+            headers: of the client.
+            raw: the body.
 
         Raises:
             GatewayError: there is no answer.
@@ -72,86 +79,70 @@ class ChatRelay:
         """
         started = time.perf_counter()
         bridge: OllamaReply | None = None
-        inner = path
         if path.rstrip("/") == "/api/chat" and not await self._upstream.is_ollama():
             started = time.perf_counter()
             request = as_openai(_parsed(raw))
-            bridge, inner, raw, query = OllamaReply(str(request["model"])), _CHATS, json.dumps(request).encode(), ""
-        negotiation = self._settings.open("POST", inner, raw, self._upstream.url)
+            bridge, target, raw = OllamaReply(str(request["model"])), _CHATS, json.dumps(request).encode()
+        negotiation = self._settings.open("POST", _CHATS if bridge else path, raw, self._upstream.url)
         sent = negotiation.sent if negotiation else raw
-        spent = _Spent(time.perf_counter() - started)
+        spent = Spent(time.perf_counter() - started)
         headers = [*headers]
         async with AsyncExitStack() as stack:
             plain = bool(negotiation or bridge)
-            ask = partial(self._upstream.open, "POST", inner + query, headers, plain=plain)
+            ask = partial(self._upstream.open, "POST", target, headers, plain=plain)
             response = await stack.enter_async_context(ask(body=sent))
             failed = await self._upstream.read(response) if response.status_code >= 400 else b""
             if negotiation and negotiation.refused(response.status_code, failed):
                 self._metrics.fallbacks.inc()
                 response = await stack.enter_async_context(ask(body=negotiation.sent))
                 failed = await self._upstream.read(response) if response.status_code >= 400 else b""
-            body = _once(_error(failed, bridge)) if failed else self._body(path, response, negotiation, bridge, spent)
             gone = _REWRITTEN if plain or failed else ()
             kept = [(k, v) for k, v in end_to_end(response.headers.multi_items()) if k not in gone]
-            answer = Answer(response.status_code, kept, body)
-            if bridge and not failed:
-                kind = "application/x-ndjson" if _is_stream(response) else "application/json"
-                answer.headers = [("content-type", kind)]
+            answer = Answer(response.status_code, kept, _once(_error(failed, bridge)))
+            if not failed:
+                await self._fill(answer, path, response, _Rewriting(negotiation, bridge), spent)
             try:
                 yield answer
             finally:
                 self._count(negotiation, answer, spent)
 
-    async def _body(
-        self,
-        path: str,
-        response: httpx2.Response,
-        negotiation: Negotiation | None,
-        bridge: OllamaReply | None,
-        spent: _Spent,
-    ) -> AsyncIterator[bytes]:
-        if not negotiation and not bridge:
-            with self._upstream.spoken_for():
-                async for piece in response.aiter_raw():
-                    yield piece
-        elif _is_stream(response):
-            rewriters: list[ReplyStream] = [negotiation.exchange.stream()] if negotiation else []
-            rewriters += [bridge] if bridge else []
-            async for piece in self._stream(path, response, rewriters, spent):
-                yield piece
+    async def _fill(
+        self, answer: Answer, path: str, response: httpx2.Response, rewriting: _Rewriting, spent: Spent
+    ) -> None:
+        """Find the body. What does not come as a stream is read first, so that an error still has its status."""
+        streams = _is_stream(response)
+        if rewriting.bridge:
+            answer.headers = [("content-type", "application/x-ndjson" if streams else "application/json")]
+        if not rewriting:
+            answer.body = self._raw(response)
+        elif streams:
+            answer.body = self._stream(answer, path, response, rewriting, spent)
         else:
             raw = await self._upstream.read(response)
             with spent:
-                raw = negotiation.reply(raw) if negotiation else raw
-                raw = bridge.whole(raw) if bridge else raw
-            yield raw
+                raw = rewriting.whole(raw)
+            answer.body = _once(raw)
+            answer.headers.append(("content-length", str(len(raw))))
+
+    async def _raw(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        with self._upstream.spoken_for():
+            async for piece in response.aiter_raw():
+                yield piece
 
     async def _stream(
-        self, path: str, response: httpx2.Response, rewriters: Sequence[ReplyStream], spent: _Spent
+        self, answer: Answer, path: str, response: httpx2.Response, rewriting: _Rewriting, spent: Spent
     ) -> AsyncIterator[bytes]:
-        """What is cut off ends with an error event, so that nobody takes it for a whole reply."""
-        broken: GatewayError | None = None
-        try:
-            with self._upstream.spoken_for():
-                async for data in response.aiter_bytes():
-                    with spent:
-                        piece = _fed(rewriters, data)
-                    if piece:
-                        yield piece
-                    if any(rewriter.pending > self._limits.event for rewriter in rewriters):
-                        raise GatewayError(502, f"an event of the reply is longer than {self._limits.event} bytes")
-        except GatewayError as error:
-            broken = error
-        data = b""
-        for rewriter in rewriters:
-            data = rewriter.feed(data) + rewriter.close()
-        if broken:
-            body = error_body(path, broken)
-            data += json.dumps(body).encode() + b"\n" if path.startswith("/api/") else event_of(body)
-        if data:
-            yield data
+        lines = "ndjson" in response.headers["content-type"].lower()
+        source = self._upstream.pieces(response)
+        async for piece in rewritten(source, rewriting.streams(), self._limits, spent, lines=lines):
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            answer.notes["error"] = str(piece)
+            body = error_body(path, piece)
+            yield json.dumps(body).encode() + b"\n" if path.startswith("/api/") else event_of(body)
 
-    def _count(self, negotiation: Negotiation | None, answer: Answer, spent: _Spent) -> None:
+    def _count(self, negotiation: Negotiation | None, answer: Answer, spent: Spent) -> None:
         if not negotiation:
             return
         negotiation.done()
@@ -168,24 +159,23 @@ class ChatRelay:
         answer.notes |= {"model": negotiation.exchange.model, "tools": mode, "recovered": calls or 0}
 
 
-class _Spent:
-    """Adds up the time of the blocks it is used for."""
+@dataclass(frozen=True, slots=True)
+class _Rewriting:
+    """What happens to a reply; nothing, if this is false."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._since = 0.0
+    negotiation: Negotiation | None
+    bridge: OllamaReply | None
 
-    def __enter__(self) -> None:
-        self._since = time.perf_counter()
+    def __bool__(self) -> bool:
+        return bool(self.negotiation or self.bridge)
 
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._since
+    def streams(self) -> list[ReplyStream]:
+        rewriters: list[ReplyStream] = [self.negotiation.exchange.stream()] if self.negotiation else []
+        return [*rewriters, self.bridge] if self.bridge else rewriters
 
-
-def _fed(rewriters: Sequence[ReplyStream], data: bytes) -> bytes:
-    for rewriter in rewriters:
-        data = rewriter.feed(data)
-    return data
+    def whole(self, raw: bytes) -> bytes:
+        raw = self.negotiation.reply(raw) if self.negotiation else raw
+        return self.bridge.whole(raw) if self.bridge else raw
 
 
 def _is_stream(response: httpx2.Response) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import unquote
 
 import anyio
 import httpx2
@@ -16,10 +17,11 @@ from toolmend._errors import ToolmendError
 __all__ = ["GatewayError", "Limits", "Upstream", "error_body"]
 
 _HOP_BY_HOP = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "connection", "date", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
-_NOT_SENT = frozenset({"host", "content-length", "origin", "referer", "cookie"})
+_NOT_SENT = frozenset({"host", "content-length", "expect", "origin", "referer", "cookie"})
+_IDLE = 2.0  # local servers hang up on idle connections after 5 seconds, and must not be the first to do so
 
 
 class GatewayError(Exception):
@@ -43,13 +45,15 @@ class Limits:
 
     Attributes:
         request: the longest body of a request, in bytes.
+        arrival: how long a request may take to arrive, in seconds.
         event: the longest event or line of a streamed reply, in bytes.
-        reply: the longest reply that is rewritten, in bytes.
+        reply: the longest reply that is rewritten, streamed or not, in bytes.
         connect: how long the upstream may take to be reached, in seconds.
         silence: how long it may say nothing, in seconds; local servers load a model before they answer.
     """
 
     request: int = 64 << 20
+    arrival: float = 60.0
     event: int = 16 << 20
     reply: int = 256 << 20
     connect: float = 10.0
@@ -69,19 +73,19 @@ class Upstream:
     """
 
     def __init__(self, url: str, limits: Limits, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
-        address = httpx2.URL(self.url)
-        if address.scheme not in ("http", "https") or not address.host:
-            raise ToolmendError(f"{url!r} is no address of a server; write for example http://localhost:8080")
+        self._address = _address(url)
+        self.url = str(self._address.copy_with(username=None, password=None))
         self._limits = limits
         self._is_ollama: bool | None = None
         self._client = httpx2.AsyncClient(
             transport=transport,
             timeout=httpx2.Timeout(limits.silence, connect=limits.connect),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE),
             follow_redirects=False,  # no answer may send a client's credentials elsewhere
             trust_env=False,
         )
+        for name in [*self._client.headers]:
+            del self._client.headers[name]  # a client that takes no compressed answer must not get one
 
     async def aclose(self) -> None:
         """Hang up."""
@@ -106,7 +110,7 @@ class Upstream:
         sent = [(k, v) for k, v in end_to_end(headers) if k not in _NOT_SENT and not (plain and k == "accept-encoding")]
         if plain:
             sent.append(("accept-encoding", "identity"))
-        request = self._client.build_request(method, self.url + path, headers=sent, content=body)
+        request = self._client.build_request(method, self._at(path), headers=sent, content=body)
         with self.spoken_for():
             response = await self._client.send(request, stream=True)
         try:
@@ -125,26 +129,48 @@ class Upstream:
         Raises:
             GatewayError: it is too long, or breaks off.
         """
-        pieces: list[bytes] = []
+        found: list[bytes] = []
         size = 0
+        async for piece in self.pieces(response):
+            size += len(piece)
+            if size > self._limits.reply:
+                raise GatewayError(502, f"the reply of {self.url} is longer than {self._limits.reply} bytes")
+            found.append(piece)
+        return b"".join(found)
+
+    async def pieces(self, response: httpx2.Response) -> AsyncGenerator[bytes]:
+        """A body as it comes, not compressed.
+
+        Raises:
+            GatewayError: it breaks off.
+        """
         with self.spoken_for():
             async for piece in response.aiter_bytes():
-                size += len(piece)
-                if size > self._limits.reply:
-                    raise GatewayError(502, f"the reply of {self.url} is longer than {self._limits.reply} bytes")
-                pieces.append(piece)
-        return b"".join(pieces)
+                yield piece
 
     async def is_ollama(self) -> bool:
         """Whether it speaks Ollama's own protocol; asked once."""
         if self._is_ollama is None:
             async with self.open("GET", "/api/version", (), b"", plain=True) as response:
-                self._is_ollama = response.status_code == 200 and _has_version(await self.read(response))
+                known = response.status_code == 200 and _has_version(await self.read(response))
+            if response.status_code >= 500:
+                return known  # it may only be starting
+            self._is_ollama = known
         return self._is_ollama
+
+    def _at(self, path: str) -> httpx2.URL:
+        """An address below the server's own, whatever a client has written."""
+        plain = unquote(path.partition("?")[0]).replace("\\", "/")
+        try:
+            if not path.startswith("/") or ".." in plain.split("/"):
+                raise ValueError(path)
+            return self._address.copy_with(raw_path=self._address.raw_path.rstrip(b"/") + path.encode("ascii"))
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise GatewayError(400, "the path is not one of the server's", "invalid_request_error") from error
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers that are not only meant for the next hop."""
+    """The headers that are not only meant for the next hop, nor set by each hop anew."""
     headers = [(name.lower(), value) for name, value in headers]
     named = {part.strip().lower() for name, value in headers if name == "connection" for part in value.split(",")}
     return [(name, value) for name, value in headers if name not in _HOP_BY_HOP and name not in named]
@@ -155,6 +181,16 @@ def error_body(path: str, error: GatewayError) -> dict[str, Any]:
     if path.startswith("/api/"):
         return {"error": str(error)}
     return {"error": {"message": str(error), "type": error.kind, "param": None, "code": None}}
+
+
+def _address(url: str) -> httpx2.URL:
+    try:
+        address = httpx2.URL(url.rstrip("/").removesuffix("/v1"))
+    except httpx2.InvalidURL:
+        address = httpx2.URL("")
+    if address.scheme not in ("http", "https") or not address.host or address.query:
+        raise ToolmendError(f"{url!r} is no address of a server; write for example http://localhost:8080")
+    return address
 
 
 class _Translated:
@@ -181,6 +217,6 @@ class _Translated:
 def _has_version(raw: bytes) -> bool:
     try:
         body: Any = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(body, Mapping) and "version" in cast("Mapping[str, Any]", body)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from toolmend.adapters._exchange import NotReadable
 from toolmend.adapters._sse import DONE, EventSplitter, data_of
 
-__all__ = ["OllamaReply", "as_openai", "shown_model", "tags"]
+__all__ = ["OllamaReply", "as_openai", "listed_with_tools", "shown_model", "tags", "with_tools"]
 
 _Fields = dict[str, Any]
 
@@ -125,9 +125,10 @@ class OllamaReply:
         return b"".join(map(self._event, self._splitter.feed(data)))
 
     def close(self) -> bytes:
-        """The stream has ended; without its last event the reply is cut off and gets no last line."""
+        """The stream has ended; if no reason was given for that the reply is cut off and gets no last line."""
         rest = self._splitter.close()
-        return self._event(rest) if rest else b""
+        said = self._event(rest) if rest else b""
+        return said + self._end() if self._finish and not self._over else said
 
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
@@ -220,12 +221,40 @@ def _written(line: _Fields) -> bytes:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def shown_model(model: object) -> _Fields:
-    """What ``/api/show`` says of a model of a server that does not know the question."""
+def shown_model(raw: bytes) -> _Fields:
+    """What ``/api/show`` says of a model of a server that does not know the question.
+
+    Raises:
+        NotReadable: the question is none.
+    """
+    try:
+        asked: Any = json.loads(raw)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise NotReadable("the request is not a JSON object")
     return {
         "modelfile": "", "parameters": "", "template": "", "details": _DETAILS, "model_info": {},
-        "capabilities": ["completion", "tools"], "modified_at": _NEVER, "remote_model": str(model),
+        "capabilities": ["completion", "tools"], "modified_at": _NEVER,
     }  # fmt: skip
+
+
+def with_tools(shown: _Fields) -> _Fields:
+    """What Ollama says of a model; with a gateway before it every model that chats takes tools."""
+    able: Any = shown.get("capabilities")
+    if not isinstance(able, list) or "completion" not in able or "tools" in able:
+        return shown
+    return {**shown, "capabilities": [*cast("list[Any]", able), "tools"]}
+
+
+def listed_with_tools(found: _Fields) -> _Fields:
+    """Ollama's answer to ``/api/tags``; see `with_tools`."""
+    models: Any = found.get("models")
+    if not isinstance(models, list):
+        return found
+    entries = cast("list[Any]", models)
+    listed = [with_tools(cast("_Fields", entry)) if isinstance(entry, dict) else entry for entry in entries]
+    return {**found, "models": listed}
 
 
 def tags(models: object) -> _Fields:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -25,7 +25,14 @@ from toolmend.adapters._gateway_upstream import Limits
 
 __all__ = ["Limits", "from_environment", "gateway", "run"]
 
-_HEADERS = 64 << 10  # the longest head of a request, in bytes
+_SERVING: dict[str, Any] = {
+    "http": "h11",
+    "ws": "none",
+    "h11_max_incomplete_event_size": 64 << 10,  # the longest head of a request, in bytes
+    "access_log": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 5,
+}
 _SETTINGS = ("TOOLMEND_UPSTREAM", "TOOLMEND_MODE", "TOOLMEND_HOSTS")
 
 
@@ -66,11 +73,7 @@ def run(
         host=host,
         port=port,
         workers=workers,
-        http="h11",
-        h11_max_incomplete_event_size=_HEADERS,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
+        **_SERVING,
     )
 
 
