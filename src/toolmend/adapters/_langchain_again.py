@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._langchain_content import parts_of
 from toolmend.adapters._langchain_history import mentions_tools
-from toolmend.adapters._langchain_reply import FINISH, says_why_it_ended, searched
+from toolmend.adapters._langchain_reply import FINISH, Tell, says_why_it_ended, searched
 from toolmend.adapters._langchain_request import Request, refuses
 
 __all__ = ["SecondTry"]
@@ -28,17 +28,19 @@ class SecondTry:
     Args:
         first: the request as it is asked first.
         may: whether it may be asked as text.
-        remember: takes down that this server is to be asked as text from now on.
+        remember: takes down that this server is to be asked as text from now on, and why.
+        tell: called with the reader of a second reply when it is through.
 
     Attributes:
         quoted: the reply with its text as it was, if an error holds it and there is a call in it.
     """
 
-    def __init__(self, first: Request, *, may: bool, remember: Callable[[], None]) -> None:
+    def __init__(self, first: Request, *, may: bool, remember: Callable[[str], None], tell: Tell) -> None:
         self.quoted: ChatResult | None = None
         self._first = first
         self._may = may and first.has_tools
         self._remember = remember
+        self._tell = tell
         self._lasting = False
         self._asked = False
         self._seen = _Seen()
@@ -60,7 +62,7 @@ class SecondTry:
         """Whether an error is no reason to give up: the request is asked again, or the error quotes the reply."""
         may = self._may and not self._asked
         if may and not self._seen.anything and refuses(error):
-            self._remember()
+            self._remember("takes no tools")
             return True
         lost = swallowed(error) if self._first.turn.active else None
         if lost is None or (self._seen.anything and not lost.in_words):
@@ -83,7 +85,7 @@ class SecondTry:
 
     def settled(self, first: ChatResult | None, second: ChatResult) -> ChatResult:
         """The second reply, searched, with what the first one has cost."""
-        result = searched(second, self._first.turn, written=True)
+        result = searched(second, self._first.turn, self._tell)
         if not result.generations:
             return result
         message, info = _message_of(result), result.generations[0].generation_info
@@ -141,7 +143,7 @@ class SecondTry:
 
     def _helped(self, *, called: bool) -> None:
         if called and self._lasting:
-            self._remember()
+            self._remember("loses calls")
 
 
 class _Seen:

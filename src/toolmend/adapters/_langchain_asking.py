@@ -8,18 +8,37 @@ The inner model's own `_generate` and `_stream` are called, each way at once and
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from toolmend._turn import Reader
 from toolmend.adapters._langchain_again import SecondTry
 from toolmend.adapters._langchain_chunks import StreamedReply, as_chunk
-from toolmend.adapters._langchain_reply import searched
+from toolmend.adapters._langchain_reply import Tell, searched
 from toolmend.adapters._langchain_request import Request
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a reply is read.
+
+    Attributes:
+        tell: called with the mode and each reader when it is through.
+        blocks: whether LangChain will turn the content into blocks (``output_version="v1"``).
+        stream_arguments: whether the arguments of calls are sent on while they are written.
+    """
+
+    tell: Callable[[Literal["native", "prompt"], Reader], dict[str, Any]]
+    blocks: bool
+    stream_arguments: bool
 
 
 class Asking:
@@ -29,30 +48,30 @@ class Asking:
         inner: the model.
         request: what it is asked.
         second: decides about a second try.
+        reading: how the reply is read.
         stop: words that end the reply.
-        blocks: whether LangChain will turn the content into blocks (``output_version="v1"``).
     """
 
     def __init__(
-        self, inner: BaseChatModel, request: Request, second: SecondTry, *, stop: list[str] | None, blocks: bool
+        self, inner: BaseChatModel, request: Request, second: SecondTry, reading: Reading, *, stop: list[str] | None
     ) -> None:
         self._inner = inner
         self._request = request
         self._second = second
         self._stop = stop
-        self._blocks = blocks
+        self._reading = reading
 
     def result(self) -> ChatResult:
         """The whole reply with the calls in it recovered."""
         request, second, first = self._request, self._second, None
         try:
             result = self._inner._generate(request.messages, stop=self._stop, **request.arguments)
-            first = searched(result, request.turn, written=request.written)
+            first = searched(result, request.turn, self._tell(request.written))
         except Exception as error:
             if not second.solves(error):
                 raise
             if second.quoted:
-                return searched(second.quoted, request.turn, written=request.written)
+                return searched(second.quoted, request.turn, self._tell(request.written))
         if first and not second.is_lost(first):
             return first
         again = second.request
@@ -63,12 +82,12 @@ class Asking:
         request, second, first = self._request, self._second, None
         try:
             result = await self._inner._agenerate(request.messages, stop=self._stop, **request.arguments)
-            first = searched(result, request.turn, written=request.written)
+            first = searched(result, request.turn, self._tell(request.written))
         except Exception as error:
             if not second.solves(error):
                 raise
             if second.quoted:
-                return searched(second.quoted, request.turn, written=request.written)
+                return searched(second.quoted, request.turn, self._tell(request.written))
         if first and not second.is_lost(first):
             return first
         again = second.request
@@ -116,7 +135,16 @@ class Asking:
             second.over()
 
     def _reply(self, written: bool) -> StreamedReply:
-        return StreamedReply(self._request.turn, blocks=self._blocks, written=written)
+        reading = self._reading
+        return StreamedReply(
+            self._request.turn,
+            self._tell(written),
+            blocks=reading.blocks,
+            stream_arguments=reading.stream_arguments,
+        )
+
+    def _tell(self, written: bool) -> Tell:
+        return partial(self._reading.tell, "prompt" if written else "native")
 
     def _other_chunks(self) -> Generator[ChatGenerationChunk]:
         """What the second reply says, or what an error has quoted."""

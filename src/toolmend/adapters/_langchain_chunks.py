@@ -4,14 +4,13 @@ A chunk is split into its texts and calls, and what is left of it (usage, finish
 calls) follows them. What ends a reply waits until the reader has given out everything, so that no
 text comes after the end.
 
-Native calls stay as they are but for their number. LangChain tells the calls of a stream apart by
-an index, and some integrations leave it out or give it twice.
+Native calls stay as they are but for their number, which `_langchain_numbers` gives.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
 from typing import Any, cast
 
@@ -19,14 +18,15 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from toolmend._turn import Turn
+from toolmend._turn import ArgumentsDelta, Item, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
-from toolmend.adapters._langchain_reply import SearchedText, note_on, says_why_it_ended, was_cut
+from toolmend.adapters._langchain_numbers import CallNumbers, CallsInPieces
+from toolmend.adapters._langchain_reply import SearchedText, Tell, says_why_it_ended, was_cut
 
 __all__ = ["StreamedReply", "as_chunk"]
 
-_Piece = str | ToolCall | list[Block] | dict[str, Any]  # the last is metadata
+_Piece = Item | list[Block] | Mapping[str, Any]  # the last is metadata
 # Metadata that may stand on every chunk; LangChain adds up all other when it joins the chunks.
 _ON_EVERY_CHUNK = ("model_provider", "output_version")
 # In content blocks texts and calls share one count, in which LangChain gives texts the low numbers.
@@ -38,25 +38,22 @@ class StreamedReply:
 
     Args:
         turn: the turn of the request; if it is not active, every chunk passes as it is.
+        tell: called with the reader when it is through.
         blocks: whether LangChain will turn the content into blocks (``output_version="v1"``).
-        written: whether the tools are in the prompt.
-
-    Attributes:
-        written: the same; a refusal may change it before the first chunk.
+        stream_arguments: whether the arguments of calls are sent on while they are written.
     """
 
-    def __init__(self, turn: Turn, *, blocks: bool = False, written: bool = False) -> None:
+    def __init__(self, turn: Turn, tell: Tell, *, blocks: bool = False, stream_arguments: bool = False) -> None:
+        self._tell = tell
         self._turn = turn
-        self._search = SearchedText(turn) if turn.active else None
-        self._numbers = _CallNumbers()
-        if blocks:
-            self._numbers.skip_to(_ABOVE_BLOCKS)
+        self._search = SearchedText(turn, stream_arguments=stream_arguments) if turn.active else None
+        self._numbers = CallNumbers(first=_ABOVE_BLOCKS if blocks else 0)
+        self._calls = CallsInPieces(self._numbers)
         self._latest = AIMessageChunk(content="")
         self._block: dict[str, Any] = {"type": "text"}
         self._waiting: list[ChatGenerationChunk] = []
         self._truncated = False
-        self._noted = False
-        self.written = written
+        self._told = False
 
     def read(self, chunks: Generator[ChatGenerationChunk]) -> Generator[ChatGenerationChunk]:
         """Read a whole stream; if it breaks, what was held is shown before the error goes on."""
@@ -99,7 +96,7 @@ class StreamedReply:
         if message.tool_call_chunks:
             numbered = self._numbers.of(self._turn.mended(message.tool_call_chunks))
             message = message.model_copy(update={"tool_call_chunks": numbered})
-            pieces += self._search.stop()
+            pieces += self._stopped()
         if message.chunk_position == "last":
             pieces += self._rest()
         if has_text:  # the pieces stand for the content now
@@ -110,22 +107,27 @@ class StreamedReply:
     def close(self) -> Iterator[ChatGenerationChunk]:
         """Take the end of the stream."""
         if self._search is not None:
-            yield from map(self._chunk, self._rest())
+            yield from self._sent(self._rest())
         yield from self._released()
 
     def give_up(self) -> Iterator[ChatGenerationChunk]:
         """Take a stream that broke off: what is held is shown as text and never run."""
         if self._search is not None:
-            yield from map(self._chunk, self._search.stop())
+            yield from self._sent(self._stopped())
         yield from self._released()
 
     def _rest(self) -> list[_Piece]:
         """What the end of the text brings, and a note on what was done."""
         assert self._search is not None
         pieces: list[_Piece] = [*self._search.close(truncated=self._truncated)]
-        note = {} if self._noted else note_on(self._search.reply, written=self.written)
-        self._noted = True
+        note = {} if self._told else self._tell(self._search.reader)
+        self._told = True
         return [*pieces, note] if note else pieces
+
+    def _stopped(self) -> list[_Piece]:
+        """What is held, as text; calls that are still being written are none then."""
+        assert self._search is not None
+        return [*self._calls.unfinished(), *self._search.stop()]
 
     def _pieces(self, message: AIMessageChunk) -> list[_Piece]:
         """The texts and calls that are certain now, and the blocks between them."""
@@ -153,10 +155,9 @@ class StreamedReply:
         splits = waits or self._waiting or message.tool_call_chunks
         if len(pieces) == 1 and isinstance(pieces[0], str) and not splits:
             # The usual case: one chunk in, one chunk out.
-            content = content_of(self._chunk(pieces.pop()).message)
-            message = message.model_copy(update={"content": content})
+            message = message.model_copy(update={"content": self._content(pieces.pop())})
             rest, needed = ChatGenerationChunk(message=message, generation_info=info), True
-        yield from map(self._chunk, pieces)
+        yield from self._sent(pieces)
         if not self._search.held:
             yield from self._released()
         if needed and waits:
@@ -172,66 +173,49 @@ class StreamedReply:
     def _empty(self) -> Content:
         return "" if isinstance(content_of(self._latest), str) else []
 
-    def _chunk(self, piece: _Piece) -> ChatGenerationChunk:
-        """A chunk of its own for a text, a call, or blocks."""
+    def _content(self, piece: _Piece) -> Content:
+        """A text or blocks as the content of a chunk."""
+        if isinstance(piece, list):
+            return piece
+        if not isinstance(piece, str):
+            return self._empty
+        return piece if isinstance(content_of(self._latest), str) else [{**self._block, "text": piece}]
+
+    def _sent(self, pieces: Iterable[_Piece]) -> Iterator[ChatGenerationChunk]:
+        """A chunk of its own for each piece."""
+        for piece in pieces:
+            if isinstance(piece, ArgumentsDelta):
+                yield from self._written(piece)
+            elif not isinstance(piece, ToolCall):
+                yield self._chunk(self._content(piece), note=piece if isinstance(piece, Mapping) else {})
+            elif not self._calls.ends(piece):
+                arguments = json.dumps(piece.arguments, ensure_ascii=False)
+                index = self._numbers.fresh(piece.id)
+                call = tool_call_chunk(name=piece.name, args=arguments, id=piece.id, index=index)
+                yield self._chunk(self._empty, call)
+
+    def _written(self, piece: ArgumentsDelta) -> Iterator[ChatGenerationChunk]:
+        """A piece of a call that is being written, or the end of one that turned out to be none."""
+        if piece.arguments is not None:
+            chunk = self._chunk(self._empty, self._calls.piece(piece))
+            self._calls.keep(piece.id, chunk)
+            yield chunk
+            return
+        chunk = self._chunk(self._empty, self._calls.unreadable_end(piece.id))
+        yield chunk
+        self._calls.keep(piece.id, chunk)
+        self._calls.take_back(piece.id)
+
+    def _chunk(
+        self, content: Content, call: ToolCallChunk | None = None, *, note: Mapping[str, Any] | None = None
+    ) -> ChatGenerationChunk:
         latest = self._latest
-        metadata = {k: v for k, v in latest.response_metadata.items() if k in _ON_EVERY_CHUNK}
-        content, calls = self._empty, list[ToolCallChunk]()
-        if isinstance(piece, ToolCall):
-            arguments = json.dumps(piece.arguments, ensure_ascii=False)
-            index = self._numbers.fresh(piece.id)
-            calls = [tool_call_chunk(name=piece.name, args=arguments, id=piece.id, index=index)]
-            if isinstance(content, list) and metadata.get("output_version") == "v1":
-                content = list[Block]([{**calls[0], "type": "tool_call_chunk"}])
-        elif isinstance(piece, dict):
-            metadata |= piece
-        elif isinstance(piece, str) and isinstance(content, list):
-            content = list[Block]([{**self._block, "text": piece}])
-        else:
-            content = piece
+        metadata = {k: v for k, v in latest.response_metadata.items() if k in _ON_EVERY_CHUNK} | dict(note or {})
+        if call and isinstance(content, list) and metadata.get("output_version") == "v1":
+            content = [{**call, "type": "tool_call_chunk"}]
+        calls = [call] if call else []
         message = AIMessageChunk(content=content, tool_call_chunks=calls, id=latest.id, response_metadata=metadata)
         return ChatGenerationChunk(message=message)
-
-
-class _CallNumbers:
-    """Gives every call of a reply an index of its own."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._ids: dict[int, str | None] = {}
-        self._given: dict[int | None, int] = {}  # the index of the native call > the index sent on
-
-    def skip_to(self, index: int) -> None:
-        """Give no index below this one."""
-        self._next = max(self._next, index)
-
-    def fresh(self, call_id: str | None) -> int:
-        """The index for a new call."""
-        index, self._next = self._next, self._next + 1
-        self._ids[index] = call_id
-        return index
-
-    def of(self, chunks: Iterable[ToolCallChunk]) -> list[ToolCallChunk]:
-        """Native pieces of calls, each under the index of its call."""
-        numbered: list[ToolCallChunk] = []
-        for chunk in chunks:
-            index = chunk["index"] if isinstance(chunk["index"], str) else self._of(chunk)
-            numbered.append({**chunk, "index": index})
-        return numbered
-
-    def _of(self, chunk: ToolCallChunk) -> int:
-        native, call_id = chunk["index"], chunk["id"]
-        known = self._given.get(native)
-        begins = native is None and bool(call_id or chunk["name"])
-        if known is None or begins or (call_id and self._ids[known] not in (None, call_id)):
-            if native is None or native in self._ids:
-                known = self.fresh(call_id)
-            else:
-                known = native
-                self.skip_to(native + 1)
-            self._given[native] = known
-        self._ids[known] = self._ids.get(known) or call_id
-        return known
 
 
 def as_chunk(result: ChatResult) -> ChatGenerationChunk:

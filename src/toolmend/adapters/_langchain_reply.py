@@ -6,29 +6,31 @@ messages are read here; streams are read in `_langchain_chunks` with the same `S
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from toolmend._events import Reply
 from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
 
-__all__ = ["FINISH", "SearchedText", "says_why_it_ended", "searched", "was_cut"]
+__all__ = ["FINISH", "SearchedText", "Tell", "says_why_it_ended", "searched", "was_cut"]
+
+Tell = Callable[[Reader], dict[str, Any]]
+"""Tells what was done for a reply to whoever wants to know; gives what is to stand in its metadata."""
 
 FINISH = ("finish_reason", "done_reason", "stop_reason")
 
 
-def searched(result: ChatResult, turn: Turn, *, written: bool = False) -> ChatResult:
+def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatResult:
     """Take the calls out of the text of a result's messages.
 
     Args:
         result: what the inner model generated; it is not changed.
         turn: the turn of the request; if it is not active, the result comes back as it is.
-        written: whether the tools were in the prompt.
+        tell: called with each reader when it is through.
 
     Returns:
         The result with the calls in ``tool_calls`` and a note on what was done in ``response_metadata``. Messages
@@ -45,25 +47,12 @@ def searched(result: ChatResult, turn: Turn, *, written: bool = False) -> ChatRe
             generations[i] = ChatGeneration(message=_mended(message, turn), generation_info=info)
             continue
         truncated = was_cut(info, message.response_metadata)
-        read, reply = _recovered(message, turn, truncated=truncated)
-        note = note_on(reply, written=written)
+        read, reader = _recovered(message, turn, truncated=truncated)
+        note = tell(reader) if tell else {}
         if note:
             read = read.model_copy(update={"response_metadata": {**read.response_metadata, **note}})
         generations[i] = ChatGeneration(message=read, generation_info=info)
     return ChatResult(generations=generations, llm_output=result.llm_output)
-
-
-def note_on(reply: Reply, *, written: bool) -> dict[str, Any]:
-    """What is told of a reply in its metadata; nothing where nothing was done."""
-    if not (written or reply.calls or reply.failed):
-        return {}
-    note = {
-        "mode": "prompt" if written else "native",
-        "dialect": reply.dialect,
-        "repairs": [repair for call in reply.calls for repair in call.repairs],
-        "failures": [failed.reason for failed in reply.failed],
-    }
-    return {"toolmend": note}
 
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
@@ -84,24 +73,24 @@ class SearchedText:
     keeps apart what stood before a call and what stood behind it.
     """
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, *, stream_arguments: bool = False) -> None:
         self._turn = turn
-        self._read = turn.reader()
-        self._reader: Reader | None = self._read  # until the end
+        self.reader = turn.reader(stream_arguments=stream_arguments)
+        self._reader: Reader | None = self.reader  # until the end
         self._shown = self._divided = False
 
-    def feed(self, text: str) -> list[str | ToolCall]:
+    def feed(self, text: str) -> list[Item]:
         """Take the next piece; give out what is certain."""
         return [self._turn.mended(text)] if self._reader is None else self._apart(self._reader.feed(text))
 
-    def close(self, *, truncated: bool) -> list[str | ToolCall]:
+    def close(self, *, truncated: bool) -> list[Item]:
         """Take the end of the text; later text passes as it is."""
         if self._reader is None:
             return []
         reader, self._reader = self._reader, None
         return self._apart(reader.close(truncated=truncated))
 
-    def stop(self) -> list[str | ToolCall]:
+    def stop(self) -> list[Item]:
         """Search no further; what is held comes out as text."""
         held, self._reader = self.held, None
         return self._apart([held] if held else [])
@@ -111,24 +100,18 @@ class SearchedText:
         """What was fed and is not yet out."""
         return self._reader.held if self._reader else ""
 
-    @property
-    def reply(self) -> Reply:
-        """What was read so far."""
-        return self._read.reply
-
-    def _apart(self, items: Iterable[Item]) -> list[str | ToolCall]:
-        apart: list[str | ToolCall] = []
-        for item in items:
+    def _apart(self, items: list[Item]) -> list[Item]:
+        for i, item in enumerate(items):
             if isinstance(item, str):
-                apart.append("\n" + item if self._divided and self._shown else item)
+                if self._divided and self._shown:
+                    items[i] = "\n" + item
                 self._shown, self._divided = True, False
             elif isinstance(item, ToolCall):
-                apart.append(item)
                 self._divided = True
-        return apart
+        return items
 
 
-def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMessage, Reply]:
+def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMessage, Reader]:
     parts = parts_of(message)
     texts = [i for i, part in enumerate(parts) if text_in(part)]
     text = SearchedText(turn)
@@ -141,11 +124,11 @@ def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMe
         items = text.feed(text_in(part) or "")
         if i == texts[-1]:
             items += text.close(truncated=truncated)
-        calls.extend(item for item in items if not isinstance(item, str))
+        calls.extend(item for item in items if isinstance(item, ToolCall))
         shown = "".join(item for item in items if isinstance(item, str))
         if shown:
             kept.append(shown if isinstance(part, str) else {**part, "text": shown})
-    return _with_calls(message, kept, calls) if calls else _mended(message, turn), text.reply
+    return _with_calls(message, kept, calls) if calls else _mended(message, turn), text.reader
 
 
 def _mended(message: AIMessage, turn: Turn) -> AIMessage:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 try:
@@ -24,16 +25,17 @@ try:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableBinding
     from langchain_core.tools import BaseTool
-    from pydantic import BaseModel, InstanceOf, PrivateAttr
+    from pydantic import BaseModel, Field, InstanceOf, PrivateAttr
 except ImportError as error:
     raise ImportError(
         'this adapter needs langchain-core; install it with: pip install "toolmend[langchain]"'
     ) from error
 
+from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals
-from toolmend._turn import Options
+from toolmend._turn import Options, Reader
 from toolmend.adapters._langchain_again import SecondTry
-from toolmend.adapters._langchain_asking import Asking
+from toolmend.adapters._langchain_asking import Asking, Reading
 from toolmend.adapters._langchain_request import CHOICE, Request, as_openai
 from toolmend.adapters._langchain_wrapper import ChatModelWrapper
 
@@ -56,6 +58,10 @@ class FallbackToolChatModel(ChatModelWrapper):
             them, writes them into the prompt instead, from then on for this model. ``"native"``
             never prompts, ``"prompt"`` always does.
         options: which formats are read and written; see `Options`.
+        stream_arguments: send the arguments of a call on while they are written, as ``tool_call_chunks``. The whole
+            call is the same.
+        on_recovery: called with a `Recovery` for each reply in which calls were recovered, or were meant and could
+            not be read.
 
     Raises:
         ToolmendError: a bound tool has a broken schema, or the tool choice names none of the tools;
@@ -70,6 +76,8 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     mode: Literal["auto", "native", "prompt"] = "auto"
     options: InstanceOf[Options] | None = None
+    stream_arguments: bool = False
+    on_recovery: OnRecovery | None = Field(default=None, exclude=True)
 
     _refusals: Refusals = PrivateAttr(default_factory=Refusals)
     _unbindable: bool = PrivateAttr(default=False)
@@ -168,9 +176,26 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
         request = self._request(messages, arguments)
-        asked = self.server, self._asked(request)
-        second = SecondTry(request, may=self.mode == "auto", remember=lambda: self._refusals.add(*asked))
-        return Asking(self.inner, request, second, stop=stop, blocks=self.output_version == "v1")
+        told = partial(self._told, self._asked(request))
+        second = SecondTry(
+            request,
+            may=self.mode == "auto",
+            remember=partial(self._remember, self._asked(request)),
+            tell=partial(told, "prompt"),
+        )
+        reading = Reading(told, blocks=self.output_version == "v1", stream_arguments=self.stream_arguments)
+        return Asking(self.inner, request, second, reading, stop=stop)
+
+    def _remember(self, model: str, why: str) -> None:
+        self._refusals.add(self.server, model)
+        self._refusals.tell(self.server, model, why)
+
+    def _told(self, model: str, mode: Literal["native", "prompt"], reader: Reader) -> dict[str, Any]:
+        """Tell what was done for a reply, and what is to stand in its metadata."""
+        recovery = Recovery.of([reader], model=model, server=self.server, mode=mode)
+        tell(recovery, self.on_recovery)
+        details = recovery.details
+        return {"toolmend": details} if details else {}
 
     def _asked(self, request: Request) -> str:
         """The model that is asked: a request may name another one than the inner model does."""
