@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, use_span
 from pydantic import BaseModel, Field
 
 from tests.adapters.langchain_scripts import (
@@ -32,6 +34,7 @@ from tests.adapters.langchain_scripts import (
     streaming,
     wrapped,
 )
+from toolmend import Recovery
 from toolmend.adapters.langchain import FallbackToolChatModel
 
 TOOLS = [get_weather, get_time]
@@ -83,6 +86,92 @@ async def test_a_tracer_sees_one_error(way: Way) -> None:
         await way(model.bind_tools(TOOLS), "?", config={"callbacks": [witness]})
     assert witness.errors == [caught.value]
     assert witness.results == []
+
+
+# ---- seeing what happened
+
+BROKEN = '<tool_call>{"name": "get_weather", "arguments": {]]]</tool_call>'
+
+
+@every_way
+@pytest.mark.parametrize("settings", [{"mode": "native"}, {"mode": "prompt"}, {"refuses": True}], ids=str)
+async def test_a_callback_is_told_once_of_each_reply(way: Way, settings: dict[str, Any]) -> None:
+    told: list[Recovery] = []
+    _, model = wrapped(f"{PARIS}\n{BROKEN}", on_recovery=told.append, **settings)
+    message = await way(model.bind_tools(TOOLS), "?")
+    [recovery] = told
+    assert [(one.name, one.arguments, one.id) for one in recovery.calls] == [
+        (one["name"], one["args"], one["id"]) for one in message.tool_calls
+    ]
+    assert (recovery.model, recovery.server) == ("script-1", "BindingScript")
+    assert recovery.mode == ("native" if settings == {"mode": "native"} else "prompt")
+    assert recovery.dialects == ("fenced_json",)
+    assert len(recovery.failures) == 1
+    assert message.response_metadata["toolmend"] == recovery.details
+
+
+@every_way
+async def test_a_callback_is_told_nothing_where_there_was_nothing(way: Way) -> None:
+    told: list[Recovery] = []
+    _, model = wrapped("Sunny.", on_recovery=told.append, refuses=True)
+    await way(model.bind_tools(TOOLS), "?")
+    await way(model, "?")
+    assert told == []
+
+
+@every_way
+async def test_what_a_callback_raises_is_its_caller_s(way: Way) -> None:
+    def strict(recovery: Recovery) -> None:
+        raise PermissionError(recovery.failures[0])
+
+    _, model = wrapped(BROKEN, on_recovery=strict)
+    with pytest.raises(PermissionError, match="JSON"):
+        await way(model.bind_tools(TOOLS), "?")
+
+
+def test_a_callback_is_no_part_of_what_a_model_is() -> None:
+    script = BindingScript(replies=[PARIS])
+    models = [FallbackToolChatModel(script, on_recovery=one) for one in (None, print)]
+    assert models[0]._get_llm_string() == models[1]._get_llm_string()
+    assert "print" not in str(dumpd(models[1]))
+
+
+@every_way
+async def test_the_first_fallback_of_a_model_is_logged(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+    _, model = wrapped(PARIS, refuses=True)
+    with caplog.at_level("WARNING", "toolmend"):
+        for _ in range(2):
+            await way(model.bind_tools(TOOLS), "?")
+    assert [record.getMessage() for record in caplog.records] == [
+        "script-1 at BindingScript takes no tools: from now on its tools are written into the prompt."
+    ]
+
+
+class Span(NonRecordingSpan):
+    """A span that records."""
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_SPAN_CONTEXT)
+        self.attributes: dict[str, Any] = {}
+
+    def is_recording(self) -> bool:
+        return True
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.attributes[key] = value
+
+
+@every_way
+async def test_the_span_of_a_request_is_marked(way: Way) -> None:
+    span = Span()
+    _, model = wrapped(PARIS, mode="prompt")
+    with use_span(span):
+        await way(model.bind_tools(TOOLS), "?")
+    assert span.attributes == {
+        "toolmend.mode": "prompt",
+        "toolmend.dialect": "fenced_json",
+        "toolmend.repairs": [],
+    }
 
 
 # ---- caches and limits
