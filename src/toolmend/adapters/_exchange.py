@@ -13,12 +13,14 @@ from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
 
-__all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream"]
+__all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream", "is_cut"]
 
 Mode = Literal["auto", "native", "prompt"]
 """Whether tools go to the server: until it refuses them, always, or never."""
 
-_NATIVE = ("tools", "tool_choice", "parallel_tool_calls")
+_NATIVE = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+_CUT = ("length", "content_filter", "abort", "error")
+_WORDS: Mapping[str, ToolChoice] = {"required": "required", "any": "required", "none": "none", "custom": "none"}
 
 
 class NotReadable(ValueError):
@@ -40,6 +42,11 @@ class ReplyStream(Protocol):
     def pending(self) -> int:
         """How many bytes of an unfinished event are kept."""
         ...
+
+
+def is_cut(reason: object) -> bool:
+    """Whether a reply was ended by a limit or the like, so that what stands open in it is unfinished."""
+    return reason in _CUT
 
 
 class Exchange:
@@ -74,7 +81,7 @@ class Exchange:
         if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in cast("list[object]", tools)):
             raise NotReadable("`tools` is not a list of objects")
         self._messages = cast("list[Message]", messages)
-        functions = {_name(tool): tool for tool in cast("list[Message]", tools) if _is_function(tool)}
+        functions = {str(_name(tool)): tool for tool in cast("list[Message]", tools) if _is_function(tool)}
         offered, choice = _choice(self.body.get("tool_choice"), functions)
         self.turn = Turn(
             offered,
@@ -106,18 +113,18 @@ class Exchange:
         body["messages"] = as_text(self._messages, self.turn, ending=ending)
         return body
 
-    def read(self, text: str, *, truncated: bool) -> tuple[str, list[ToolCall]]:
+    def read(self, text: str, reason: object) -> tuple[str, list[ToolCall]]:
         """Read a whole text.
 
         Args:
             text: what the model wrote.
-            truncated: it was cut by its length limit.
+            reason: why it ended, as the server says.
 
         Returns:
             The text to show, all of it that is no call, and the calls.
         """
         reader = self.turn.reader()
-        items = [*reader.feed(text), *reader.close(truncated=truncated)]
+        items = [*reader.feed(text), *reader.close(truncated=is_cut(reason))]
         self.done(reader)
         said = "".join(item for item in items if isinstance(item, str))
         return said, [item for item in items if isinstance(item, ToolCall)]
@@ -140,23 +147,32 @@ def _is_function(tool: Message) -> bool:
 
 
 def _name(tool: Message) -> object:
-    return cast("Message", tool["function"]).get("name") if isinstance(tool.get("function"), Mapping) else None
+    """The name in a tool or in a choice; some write it without `function`."""
+    function = tool.get("function")
+    return (cast("Message", function) if isinstance(function, Mapping) else tool).get("name")
 
 
-def _choice(given: object, functions: Mapping[object, Message]) -> tuple[Sequence[Message], ToolChoice]:
+def _choice(given: object, functions: Mapping[str, Message]) -> tuple[Sequence[Message], ToolChoice]:
     """The tools that are offered, and what the caller allows."""
     offered = list(functions.values())
     if isinstance(given, Mapping):
         fields = cast("Message", given)
         if fields.get("type") == "allowed_tools":
-            inner: Any = fields.get("allowed_tools") or fields
-            listed: Any = cast("Message", inner).get("tools") if isinstance(inner, Mapping) else None
-            if not isinstance(listed, list):
-                raise NotReadable("`allowed_tools` has no list of `tools`")
-            allowed = [_name(cast("Message", tool)) for tool in cast("list[Any]", listed) if isinstance(tool, Mapping)]
-            forced = cast("Message", inner).get("mode") == "required"
-            return [tool for name, tool in functions.items() if name in allowed], "required" if forced else "auto"
-        return offered, [str(_name(fields))] if _is_function(fields) else "auto"
-    if given in ("required", "any"):
-        return offered, "required"
-    return offered, "none" if given == "none" else "auto"
+            return _allowed(fields, functions)
+        name = _name(fields)
+        if isinstance(name, str) and fields.get("type") != "custom":
+            return offered, [name]
+        return offered, _WORDS.get(str(fields.get("type")), "auto")
+    if isinstance(given, str) and given not in _WORDS and given in functions:
+        return offered, [given]
+    return offered, _WORDS.get(str(given), "auto")
+
+
+def _allowed(fields: Message, functions: Mapping[str, Message]) -> tuple[Sequence[Message], ToolChoice]:
+    inner: Any = fields.get("allowed_tools") or fields
+    listed: Any = cast("Message", inner).get("tools") if isinstance(inner, Mapping) else None
+    if not isinstance(listed, list):
+        raise NotReadable("`allowed_tools` has no list of `tools`")
+    allowed = [_name(cast("Message", tool)) for tool in cast("list[Any]", listed) if isinstance(tool, Mapping)]
+    forced = cast("Message", inner).get("mode") == "required"
+    return [tool for name, tool in functions.items() if name in allowed], "required" if forced else "auto"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from toolmend._errors import ToolmendError
 from toolmend._recovery import OnRecovery, Recovery, tell
@@ -17,6 +17,7 @@ from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
 from toolmend.adapters._ollama_chat import OllamaExchange
 from toolmend.adapters._openai_chat import ChatExchange
+from toolmend.adapters._sse import json_of
 
 __all__ = ["Negotiation", "Settings", "exchange_class"]
 
@@ -64,13 +65,14 @@ class Settings:
             ToolmendError: a tool's schema is broken, or the choice names none of the tools.
         """
         kind = exchange_class(method, path)
+        if kind is None:
+            return None
         try:
-            exchange = kind(json.loads(raw), options=self.options) if kind else None
-        except NotReadable:
-            raise
+            body: object = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise NotReadable(f"the request is not JSON: {error}") from error
-        return Negotiation(exchange, raw, server, self) if exchange and exchange.has_tools else None
+        exchange = kind(body, options=self.options)
+        return Negotiation(exchange, raw, server, self) if exchange.has_tools else None
 
 
 class Negotiation:
@@ -88,11 +90,12 @@ class Negotiation:
         self._settings = settings
         refused = (server, exchange.model) in settings.refusals
         self.written = settings.mode == "prompt" or (settings.mode == "auto" and refused)
+        self._told = False
 
     @property
     def sent(self) -> bytes:
         """The body to send."""
-        return json.dumps(self.exchange.as_text()).encode() if self.written else self._raw
+        return json_of(self.exchange.as_text()) if self.written else self._raw
 
     def may_change(self, status: int) -> bool:
         """Whether the body of an error has to be seen by `refused`."""
@@ -108,20 +111,25 @@ class Negotiation:
 
     def streams(self, content_type: str) -> bool:
         """Whether a reply comes as a stream."""
-        return content_type.partition(";")[0].strip().lower() in _STREAMS
+        kind = content_type.partition(";")[0].strip().lower()
+        return kind in _STREAMS or (self.exchange.streams and kind != "application/json")
 
     def reply(self, raw: bytes) -> bytes:
         """A whole reply as the client gets it."""
         try:
             body: Any = json.loads(raw)
+            rewritten = self.exchange.reply(body)
+            written = raw if rewritten == body else json_of(rewritten)
         except (ValueError, RecursionError):
             return raw
-        rewritten = self.exchange.reply(body)
         self.done()
-        return raw if rewritten == body else json.dumps(cast("object", rewritten), ensure_ascii=False).encode()
+        return written
 
     def done(self) -> None:
-        """The reply is complete."""
+        """The reply is complete, or nobody wants more of it; told once."""
+        if self._told:
+            return
+        self._told = True
         mode = "prompt" if self.written else "native"
         recovery = Recovery.of(self.exchange.readers, model=self.exchange.model, server=self._server, mode=mode)
         tell(recovery, self._settings.on_recovery)

@@ -11,11 +11,14 @@ from typing import Any, cast
 
 from toolmend._turn import Item
 from toolmend._types import ToolCall
-from toolmend.adapters._exchange import Exchange, ReplyStream
+from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
+from toolmend.adapters._sse import json_of
 
 __all__ = ["OllamaExchange"]
 
 _Fields = dict[str, Any]
+
+_FRAME = ("model", "created_at")  # what every line of a reply says
 
 
 class OllamaExchange(Exchange):
@@ -31,9 +34,11 @@ class OllamaExchange(Exchange):
             return cast("Any", body)
         body, message = cast("_Fields", body), cast("_Fields", message)
         text = message.get("content")
+        body = cast("_Fields", self.turn.mended(body))
+        message = cast("_Fields", body["message"])
         if message.get("tool_calls") or not isinstance(text, str) or not text:
-            return self.turn.mended(body)
-        said, calls = self.read(text, truncated=body.get("done_reason") == "length")
+            return body
+        said, calls = self.read(text, body.get("done_reason"))
         if calls:
             message = {**message, "tool_calls": [_wire_call(call, n) for n, call in enumerate(calls)]}
         return {**body, "message": {**message, "content": said}}
@@ -55,7 +60,7 @@ class OllamaStream:
         self._reader = exchange.turn.reader()
         self._buffer = bytearray()
         self._searched = 0
-        self._frame: _Fields = {}  # what every line of the reply says, such as the model
+        self._frame: _Fields = {}
         self._calls = 0
         self._over = not exchange.turn.active
 
@@ -77,50 +82,70 @@ class OllamaStream:
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
-        return (self._line(rest) if rest else b"") + b"".join(map(self._written, self._stop()))
+        written = self._line(rest) if rest else b""
+        held = self._stop()
+        return held + written if written == rest else written + held  # nothing can be read behind half a line
 
     def _line(self, raw: bytes) -> bytes:
-        if self._over:
+        if not self._exchange.turn.active:
             return raw
         try:
             chunk: Any = json.loads(raw)
+            return self._chunk(cast("_Fields", chunk), raw) if isinstance(chunk, dict) else raw
         except (ValueError, RecursionError):
             return raw
-        message: Any = cast("_Fields", chunk).get("message") if isinstance(chunk, dict) else None
-        if not isinstance(message, dict):
-            return raw
-        return self._chunk(cast("_Fields", chunk), cast("_Fields", message), raw)
 
-    def _chunk(self, chunk: _Fields, message: _Fields, raw: bytes) -> bytes:
-        self._frame = {key: chunk[key] for key in ("model", "created_at") if key in chunk}
+    def _chunk(self, chunk: _Fields, raw: bytes) -> bytes:
+        mended = cast("_Fields", self._exchange.turn.mended(chunk))
+        given, message = chunk.get("message"), mended.get("message")
+        if chunk.get("error"):
+            return self._stop() + raw
+        if not isinstance(given, dict) or not isinstance(message, dict):
+            return raw
+        self._frame = {key: chunk[key] for key in _FRAME if key in chunk}
+        message = cast("_Fields", message)
         if message.get("tool_calls"):
-            mended = self._exchange.turn.mended(chunk)
-            return b"".join(map(self._written, self._stop())) + (raw if mended == chunk else _json_line(mended))
-        text, done = message.get("content") or "", bool(chunk.get("done"))
+            return self._native(mended, message, raw if mended == chunk else _json_line(mended))
+        content, done = cast("_Fields", given).get("content"), bool(chunk.get("done"))
+        text = content if isinstance(content, str) else ""
+        if self._over or not (text or done):
+            return raw if mended == chunk else _json_line(mended)
         items = self._reader.feed(text) if text else []
         if not done and items == [text]:
             return raw
         messages = self._messages(items)
         if done:
+            messages += self._messages(self._reader.close(truncated=is_cut(mended.get("done_reason"))))
             self._over = True
-            messages += self._messages(self._reader.close(truncated=chunk.get("done_reason") == "length"))
             self._exchange.done(self._reader)
-        others = {key: value for key, value in message.items() if key not in ("role", "content")}
-        if others or done:
-            messages.append({"content": "", **others})
-        lines = [{**self._frame, "message": {"role": "assistant", **said}, "done": False} for said in messages]
-        if done:
-            lines[-1] = {**chunk, "message": lines[-1]["message"]}
-        return b"".join(map(_json_line, lines))
+        return b"".join(map(_json_line, self._lines(mended, message, messages)))
 
-    def _stop(self) -> list[_Fields]:
+    def _lines(self, chunk: _Fields, message: _Fields, messages: list[_Fields]) -> list[_Fields]:
+        """Messages, each a line of its own, and behind them whatever else the server's line has said."""
+        others = {key: value for key, value in message.items() if key not in ("role", "content")}
+        besides = {key: value for key, value in chunk.items() if key not in (*_FRAME, "message", "done")}
+        if others or besides or chunk.get("done"):
+            messages = [*messages, {"content": "", **others}]
+        lines = [self._framed(said) for said in messages]
+        if lines:
+            lines[-1] |= {**besides, "done": chunk.get("done", False)}
+        return lines
+
+    def _native(self, chunk: _Fields, message: _Fields, written: bytes) -> bytes:
+        held, calls = self._stop(), message["tool_calls"]
+        if self._calls and isinstance(calls, list):
+            numbered = [_renumbered(call, self._calls) for call in cast("list[Any]", calls)]
+            written = _json_line({**chunk, "message": {**message, "tool_calls": numbered}})
+        return held + written
+
+    def _stop(self) -> bytes:
         """What was still held back, as text: the reply was cut off, or goes on with native calls."""
         if self._over:
-            return []
+            return b""
         self._over = True
         held = self._reader.held
         self._exchange.done(self._reader)
-        return [{"content": held}] if held.strip() else []
+        return _json_line(self._framed({"content": held})) if held.strip() else b""
 
     def _messages(self, items: Iterable[Item]) -> list[_Fields]:
         messages: list[_Fields] = []
@@ -132,12 +157,21 @@ class OllamaStream:
                 messages.append({"content": item})
         return messages
 
-    def _written(self, message: _Fields) -> bytes:
-        return _json_line({**self._frame, "message": {"role": "assistant", **message}, "done": False})
+    def _framed(self, message: _Fields) -> _Fields:
+        return {**self._frame, "message": {"role": "assistant", **message}, "done": False}
 
 
 def _json_line(line: _Fields) -> bytes:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json_of(line) + b"\n"
+
+
+def _renumbered(call: Any, first: int) -> Any:
+    """A native call behind recovered ones, which have taken the first numbers."""
+    function: Any = cast("_Fields", call).get("function") if isinstance(call, dict) else None
+    index: Any = cast("_Fields", function).get("index", 0) if isinstance(function, dict) else None
+    if not isinstance(index, int):
+        return cast("Any", call)
+    return {**cast("_Fields", call), "function": {**cast("_Fields", function), "index": index + first}}
 
 
 def _wire_call(call: ToolCall, index: int) -> _Fields:

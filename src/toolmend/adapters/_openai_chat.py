@@ -13,12 +13,15 @@ from typing import Any, cast
 
 from toolmend._turn import Item
 from toolmend._types import ToolCall
-from toolmend.adapters._exchange import Exchange, ReplyStream
+from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
 from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of
 
 __all__ = ["ChatExchange"]
 
 _Fields = dict[str, Any]
+
+# The same in every event of a reply.
+_FRAME = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
 class ChatExchange(Exchange):
@@ -46,12 +49,14 @@ class ChatExchange(Exchange):
 
     def _message(self, choice: _Fields, message: _Fields) -> _Fields:
         text, finish = message.get("content"), choice.get("finish_reason")
+        choice = self.turn.mended(choice)
         if message.get("tool_calls") or not isinstance(text, str) or not text:
-            return self.turn.mended(choice)
-        said, calls = self.read(text, truncated=finish == "length")
+            return choice
+        said, calls = self.read(text, finish)
+        message = {**choice["message"], "content": said}
         if not calls:
-            return choice if said == text else {**choice, "message": {**message, "content": said}}
-        message = {**message, "content": said or None, "tool_calls": [_wire_call(call) for call in calls]}
+            return {**choice, "message": message}
+        message |= {"content": said or None, "tool_calls": [_wire_call(call) for call in calls]}
         return {**choice, "message": message, "finish_reason": _finish(finish)}
 
 
@@ -66,7 +71,8 @@ class ChatStream:
         self._exchange = exchange
         self._splitter = EventSplitter()
         self._choices: dict[int, _Choice] = {}
-        self._frame: _Fields = {}  # what every event of the reply says, such as its id
+        self._frame: _Fields = {}
+        self._broken = False
 
     @property
     def pending(self) -> int:
@@ -81,39 +87,46 @@ class ChatStream:
     def close(self) -> bytes:
         """See `ReplyStream.close`."""
         rest = self._splitter.close()
-        return (self._event(rest) if rest else b"") + self._give_up()
+        written = self._event(rest) if rest else b""
+        held = self._give_up()
+        return held + written if written == rest else written + held  # nothing can be read behind half an event
 
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
-        if data is None:
+        if data is None or self._broken:
             return raw
         if data.strip() == DONE:
             return self._end() + raw
         try:
             chunk: Any = json.loads(data)
+            return self._chunk(cast("_Fields", chunk), raw) if isinstance(chunk, dict) else raw
         except (ValueError, RecursionError):
             return raw
-        choices: Any = cast("_Fields", chunk).get("choices") if isinstance(chunk, dict) else None
-        if not isinstance(choices, list) or not choices:
-            return raw
-        return self._chunk(cast("_Fields", chunk), cast("list[Any]", choices), raw)
 
-    def _chunk(self, chunk: _Fields, choices: list[Any], raw: bytes) -> bytes:
-        self._frame = {key: value for key, value in chunk.items() if key not in ("choices", "usage")}
+    def _chunk(self, chunk: _Fields, raw: bytes) -> bytes:
+        given = chunk.get("choices")
+        choices = cast("list[Any]", given) if isinstance(given, list) else []
+        if not choices and (chunk.get("error") or chunk.get("object") == "error"):
+            self._broken = True  # some say that they are done all the same
+            return self._give_up() + raw
+        if not choices:
+            return raw
+        self._frame = {key: chunk[key] for key in _FRAME if key in chunk}
         pieces: list[Any] = []
         for choice in choices:
             pieces += self._read(cast("_Fields", choice)) if isinstance(choice, dict) else [choice]
         if pieces == choices:
             return raw
-        if not pieces and chunk.get("usage"):
+        besides = {key: value for key, value in chunk.items() if key not in (*_FRAME, "choices")}
+        if not pieces and any(value is not None for value in besides.values()):
             pieces = [{"index": choices[0].get("index", 0), "delta": {}, "finish_reason": None}]
         events = [{**self._frame, "choices": [piece]} for piece in pieces]
-        if events and "usage" in chunk:
-            events[-1]["usage"] = chunk["usage"]
+        if events:
+            events[-1] |= besides
         return b"".join(map(event_of, events))
 
     def _read(self, choice: _Fields) -> list[_Fields]:
-        index: Any = choice.get("index")
+        index: Any = choice.get("index", 0)
         if not isinstance(index, int):
             return [choice]
         if index not in self._choices:
@@ -122,7 +135,7 @@ class ChatStream:
 
     def _end(self) -> bytes:
         """The reply is over, although no reason was given for some of its choices."""
-        return self._all(piece for choice in self._choices.values() for piece in choice.end(truncated=False))
+        return self._all(piece for choice in self._choices.values() for piece in choice.end("stop"))
 
     def _give_up(self) -> bytes:
         return self._all(piece for choice in self._choices.values() for piece in choice.stop())
@@ -146,10 +159,14 @@ class _Choice:
         """What becomes of one delta: itself if nothing changes, else any number of others."""
         given: Any = choice.get("delta")
         delta = cast("_Fields", given) if isinstance(given, dict) else {}
-        text, finish, native = delta.get("content"), choice.get("finish_reason"), delta.get("tool_calls")
-        if native:
-            return self._native(choice, delta, native)
-        if self._over or not ((isinstance(text, str) and text) or finish):
+        text, finish = delta.get("content"), choice.get("finish_reason")
+        choice = self._exchange.turn.mended(choice)
+        delta = cast("_Fields", choice["delta"]) if delta else {}
+        if delta.get("tool_calls"):
+            return self._native(choice, delta)
+        if self._over:
+            return [{**choice, "finish_reason": _finish(finish)} if finish and self._calls else choice]
+        if not ((isinstance(text, str) and text) or finish):
             return [choice]
         items = self._reader.feed(text) if isinstance(text, str) and text else []
         if not finish and items == [text]:
@@ -158,7 +175,7 @@ class _Choice:
         others = {key: value for key, value in delta.items() if key != "content" and (key != "role" or not self._began)}
         pieces = self._pieces(items)
         if finish:
-            pieces += self.end(truncated=finish == "length")
+            pieces += self.end(finish)
         if others and pieces and "content" in pieces[0]["delta"]:
             pieces[0]["delta"] = {**others, **pieces[0]["delta"]}
         elif others:
@@ -172,12 +189,12 @@ class _Choice:
             pieces[0] = {**pieces[0], **besides}
         return pieces
 
-    def end(self, *, truncated: bool) -> list[_Fields]:
+    def end(self, reason: object) -> list[_Fields]:
         """What was still held back at the end of the reply."""
         if self._over:
             return []
         self._over = True
-        pieces = self._pieces(self._reader.close(truncated=truncated))
+        pieces = self._pieces(self._reader.close(truncated=is_cut(reason)))
         self._exchange.done(self._reader)
         return pieces
 
@@ -190,12 +207,13 @@ class _Choice:
         self._exchange.done(self._reader)
         return [self._piece({"content": held})] if held.strip() else []
 
-    def _native(self, choice: _Fields, delta: _Fields, calls: Any) -> list[_Fields]:
+    def _native(self, choice: _Fields, delta: _Fields) -> list[_Fields]:
         pieces = self.stop()
-        if self._calls and isinstance(calls, list):  # ours have taken the first numbers
-            numbered = [{**call, "index": call.get("index", 0) + self._calls} for call in cast("list[_Fields]", calls)]
+        calls = delta["tool_calls"]
+        if self._calls and isinstance(calls, list):
+            numbered = [_renumbered(call, self._calls) for call in cast("list[Any]", calls)]
             choice = {**choice, "delta": {**delta, "tool_calls": numbered}}
-        return [*pieces, self._exchange.turn.mended(choice)]
+        return [*pieces, choice]
 
     def _pieces(self, items: Iterable[Item]) -> list[_Fields]:
         pieces: list[_Fields] = []
@@ -216,6 +234,12 @@ def _wire_call(call: ToolCall) -> _Fields:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
+def _renumbered(call: Any, first: int) -> Any:
+    """A native call behind recovered ones, which have taken the first numbers."""
+    index: Any = cast("_Fields", call).get("index", 0) if isinstance(call, dict) else None
+    return {**cast("_Fields", call), "index": index + first} if isinstance(index, int) else cast("Any", call)
+
+
 def _finish(reason: object) -> object:
     """Why a reply with calls ended: a limit stays one."""
-    return reason if reason in ("length", "content_filter") else "tool_calls"
+    return reason if is_cut(reason) else "tool_calls"

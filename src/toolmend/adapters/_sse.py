@@ -6,14 +6,14 @@ import json
 import re
 from typing import Any
 
-__all__ = ["DONE", "EventSplitter", "data_of", "event_of"]
+__all__ = ["DONE", "EventSplitter", "data_of", "event_of", "json_of"]
 
 DONE = b"[DONE]"
 """The data of the last event of a stream."""
 
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_LONGEST_END = 4
+_LONGEST_END = 3
 
 
 class EventSplitter:
@@ -56,4 +56,9 @@ def data_of(event: bytes) -> bytes | None:
 
 def event_of(data: Any) -> bytes:
     """An event whose data is JSON."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + json_of(data) + b"\n\n"
+
+
+def json_of(data: Any) -> bytes:
+    """JSON in one line, all ASCII: UTF-8 has no bytes for the halves of characters that models write."""
+    return json.dumps(data, separators=(",", ":")).encode()

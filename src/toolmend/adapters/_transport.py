@@ -115,15 +115,22 @@ def _stream_class(family: Any) -> Any:
 
         def __iter__(self) -> Iterator[bytes]:
             rewriter = self._negotiation.exchange.stream()
-            for data in self._response.iter_bytes():
-                if written := rewriter.feed(data):
+            try:
+                for data in self._response.iter_bytes():
+                    if written := rewriter.feed(data):
+                        yield written
+            except family.RequestError:
+                if written := rewriter.close():
                     yield written
+                raise
             if written := rewriter.close():
                 yield written
-            self._negotiation.done()
 
         def close(self) -> None:
-            self._response.close()
+            try:
+                self._response.close()
+            finally:
+                self._negotiation.done()
 
     return Stream
 
@@ -137,14 +144,21 @@ def _async_stream_class(family: Any) -> Any:
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             rewriter = self._negotiation.exchange.stream()
-            async for data in self._response.aiter_bytes():
-                if written := rewriter.feed(data):
+            try:
+                async for data in self._response.aiter_bytes():
+                    if written := rewriter.feed(data):
+                        yield written
+            except family.RequestError:
+                if written := rewriter.close():
                     yield written
+                raise
             if written := rewriter.close():
                 yield written
-            self._negotiation.done()
 
         async def aclose(self) -> None:
-            await self._response.aclose()
+            try:
+                await self._response.aclose()
+            finally:
+                self._negotiation.done()
 
     return AsyncStream

@@ -56,17 +56,21 @@ def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "") -> lis
     Returns:
         New messages: at most one system message, then users and assistants in turn.
     """
-    names = {call.id: call.name for message in messages for call in _calls_of(message)}
+    names: dict[str | None, str] = {
+        call.id: call.name for message in messages for call in _calls_of(message) if call.id
+    }
+    called: Iterator[str] = iter(())  # for results that do not say whose they are: they follow their calls in order
     system: list[str] = []
     spoken: list[dict[str, Any]] = []
     for are_results, group in groupby(messages, lambda message: message.get("role") in _RESULTS):
         if are_results:
-            _add(spoken, _results(group, names, turn))
+            _add(spoken, _results(group, names, called, turn))
             continue
         for message in group:
             if message.get("role") in _SYSTEM:
                 system.append(text_of(message, "\n"))
             elif message.get("role") == "assistant":
+                called = iter([call.name for call in _calls_of(message)])
                 _add(spoken, _assistant(message, turn))
             else:
                 _add(spoken, dict(message))
@@ -92,9 +96,9 @@ def answer_format(body: dict[str, Any]) -> str:
     if not isinstance(demand, Mapping):
         return f"{said}."
     fields = cast("Message", demand)
-    named: Any = fields.get("json_schema")
+    named: Any = fields if fields.get("type") == "json_object" else fields.get("json_schema")
     schema: Any = cast("Message", named).get("schema") if isinstance(named, Mapping) else fields
-    if not schema or fields.get("type") == "json_object":
+    if not schema:
         return f"{said}."
     return f"{said}, that fits this schema:\n{json.dumps(schema)}"
 
@@ -126,14 +130,17 @@ def _arguments(written: object) -> dict[str, Any]:
     return {} if value is None else {"arguments": value}
 
 
-def _results(messages: Iterable[Message], names: Mapping[str | None, str], turn: Turn) -> dict[str, Any]:
+def _results(
+    messages: Iterable[Message], names: Mapping[str | None, str], called: Iterator[str], turn: Turn
+) -> dict[str, Any]:
     results: list[ToolResult] = []
     others: list[Any] = []
     images: list[Any] = []
     for message in messages:
         given: Any = message.get("tool_call_id")
         call_id = given if isinstance(given, str) else None
-        name = message.get("name") or message.get("tool_name") or names.get(call_id) or "tool"
+        following = next(called, "tool")
+        name = message.get("name") or message.get("tool_name") or names.get(call_id) or following
         results.append(ToolResult(name=str(name), content=text_of(message, "\n"), call_id=call_id))
         others.extend(part for part in _parts_of(message) if part.get("type") != "text")
         images.extend(_images_of(message))
