@@ -1,0 +1,89 @@
+"""A reply laid open, in the terminal and as one self-contained page."""
+
+from __future__ import annotations
+
+import html
+import json
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from toolmend.workbench.anatomy import Anatomy, Part
+
+__all__ = ["page", "terminal"]
+
+_STYLES = {
+    "text": "", "reasoning": "dim italic", "call": "black on green", "failed": "black on red",
+    "passed over": "black on yellow",
+}  # fmt: skip
+_CSS = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
+pre{white-space:pre-wrap;border:1px solid #ccc;border-radius:6px;padding:1rem;font-size:14px}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.4rem;text-align:left;
+vertical-align:top}code{font-size:13px}mark{color:inherit;border-radius:3px;padding:1px 0}
+.call{background:#b7ebc0}.failed{background:#f6b9b9}.passed-over{background:#f8e3a3}
+.reasoning{background:none;color:#777;font-style:italic}.text{background:none}
+@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}.call{background:#1d5b2a}.failed{background:#7a2323}
+.passed-over{background:#6b5710}pre{border-color:#444}td,th{border-color:#333}}
+"""
+
+
+def terminal(console: Console, anatomy: Anatomy) -> None:
+    """Print a reply in colours, with a table of what looks like a call in it."""
+    reply = Text()
+    for part in anatomy.parts:
+        reply.append(part.raw, style=_STYLES[part.kind])
+    console.print(Group(reply, Text(), _table(anatomy)))
+    console.print(_summary(anatomy), style="bold")
+
+
+def _table(anatomy: Anatomy) -> RenderableType:
+    table = Table("", "dialect", "call", "repairs, or why it does not run")
+    for part in anatomy.parts:
+        if part.kind in ("text", "reasoning"):
+            continue
+        label = Text(part.kind, style=_STYLES[part.kind])
+        for call in part.calls or (None,):
+            written = f"{call.name}({json.dumps(call.arguments, ensure_ascii=False)})" if call else ""
+            notes = part.reason or ("; ".join(call.repairs) if call else "")
+            table.add_row(label, part.dialect or "", Text(written), Text(notes))
+    return table if table.row_count else Text("Nothing in it looks like a call.")
+
+
+def _summary(anatomy: Anatomy) -> str:
+    calls, lost = len(anatomy.calls), len(anatomy.lost)
+    said = f"{calls} call{'' if calls == 1 else 's'}, {lost} not run."
+    if anatomy.assumed:
+        said += f" No tools were given: taken as offered are {', '.join(anatomy.tools) or 'none'}."
+    return said
+
+
+def page(anatomy: Anatomy) -> str:
+    """The same as one HTML page without any other file."""
+    reply = "".join(
+        f'<mark class="{part.kind.replace(" ", "-")}" title="{html.escape(_title(part))}">{html.escape(part.raw)}</mark>'
+        for part in anatomy.parts
+    )
+    rows = "".join(map(_row, (part for part in anatomy.parts if part.kind not in ("text", "reasoning"))))
+    heads = "".join(f"<th>{head}</th>" for head in ("", "dialect", "calls", "repairs, or why it does not run"))
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>A reply laid open</title><style>{_CSS}</style><h1>A reply laid open</h1>"
+        f"<p>{html.escape(_summary(anatomy))}</p><pre>{reply}</pre><table><tr>{heads}</tr>{rows}</table></html>\n"
+    )
+
+
+def _title(part: Part) -> str:
+    return " · ".join(filter(None, (part.kind, part.dialect, part.reason)))
+
+
+def _row(part: Part) -> str:
+    calls = "<br>".join(
+        f"<code>{html.escape(call.name)}({html.escape(json.dumps(call.arguments, ensure_ascii=False))})</code>"
+        for call in part.calls
+    )
+    notes = part.reason or "; ".join(repair for call in part.calls for repair in call.repairs)
+    label = f'<mark class="{part.kind.replace(" ", "-")}">{part.kind}</mark>'
+    cells = (label, html.escape(part.dialect or ""), calls, html.escape(notes))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
