@@ -39,7 +39,7 @@ ORDER = [
     "_recovery",
     "__init__",
     "adapters",
-    *("demo", "cli", "__main__"),
+    *("demo", "workbench", "cli", "__main__"),
 ]
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from toolmend._errors import ToolmendError
+from toolmend.workbench.commands import check_data, convert_data, list_dialects, parse_reply
 
 __all__ = ["app"]
 
@@ -82,3 +83,11 @@ def serve(
     except ToolmendError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+
+
+data = typer.Typer(no_args_is_help=True, help="Training and log data: how its calls are written, and rewriting them.")
+app.add_typer(data, name="data")
+app.command("parse")(parse_reply)
+app.command("dialects")(list_dialects)
+data.command("check")(check_data)
+data.command("convert")(convert_data)

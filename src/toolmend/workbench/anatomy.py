@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallFailed, ToolCallParsed
+from toolmend._openers import openers_of
 from toolmend._stream import StreamParser
+from toolmend._toolbox import Toolbox
 from toolmend._types import Tool, ToolCall, ToolSpec, specs_of
+from toolmend.parsers import DIALECTS
 
 __all__ = ["Anatomy", "Part", "dissect", "names_in"]
 
 Kind = Literal["text", "reasoning", "call", "failed", "passed over"]
 
-_NAME = re.compile(
-    r"""["'](?:name|tool|tool_name|function|function_name|recipient_name)["']\s*:\s*["']([\w.:/-]{1,64})["']"""
-    r"""|<(?:function|invoke|tool)[ =][^>]*?["']?([A-Za-z_][\w.-]{0,63})["']?\s*>"""
-    r"""|<tool_call>\s*([A-Za-z_][\w.-]{0,63})\s*<"""
-    r"""|(?:to=functions\.|call:|functions\.)([A-Za-z_][\w-]{0,63})"""
-    r"""|(?m:^\s*Action:[ \t]*([A-Za-z_][\w.-]{0,63})\s*$)"""
-)
+_IDENTIFIER = r"([A-Za-z_][\w.-]{0,63})"
+_KEYED = r"""["'](?:name|tool|tool_name|function|function_name|recipient_name)["']\s*:\s*["']([\w.:/-]{1,64})["']"""
+_BEFORE = 10  # how many characters before the name in a sample tell that a name comes
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})([^\n]*)\n(.*?)^\1\2`*[ \t]*$", re.DOTALL | re.MULTILINE)
+_TRIES = 64  # how many openers are looked at on their own; each costs another look at the rest
 _TAG = re.compile(r"\A<[^>]{1,20}>|</[^>]{1,20}>\Z")
 
 
@@ -80,8 +81,20 @@ class Anatomy:
 
 
 def names_in(text: str) -> list[str]:
-    """The names that stand where tools are named, each once."""
-    return list(dict.fromkeys(next(filter(None, found.groups())) for found in _NAME.finditer(text)))
+    """The names that stand where tools are named in some format, each once."""
+    return list(dict.fromkeys(next(filter(None, found.groups())) for found in _named().finditer(text)))
+
+
+@cache
+def _named() -> re.Pattern[str]:
+    """What stands around the name in each dialect's sample; not a bare tag, for any of HTML's could be a tool's."""
+    places = dict.fromkeys([_KEYED, rf"(?m:^){_IDENTIFIER}\s?(?=\{{)"])
+    for dialect in DIALECTS:
+        before, name, after = dialect.sample.partition("find_book")
+        before = before[-_BEFORE:].lstrip()
+        if name and before not in ("", "<", '"'):
+            places[rf"{re.escape(before)}{_IDENTIFIER}(?={re.escape(after[:1])})"] = None
+    return re.compile("|".join(places))
 
 
 def dissect(text: str, tools: Iterable[Tool] | None = None) -> Anatomy:
@@ -132,22 +145,36 @@ def _passed_over(part: Part, offered: Sequence[ToolSpec]) -> list[Part]:
     tools = [*offered, *_assumed(name for name in names_in(part.raw) if name not in known)]
     divided: list[Part] = []
     at = 0
-    for start, inner, where in _contexts(part):
-        place = start
-        for event in _events(inner, tools) if tools else ():
-            if isinstance(event, ToolCallParsed) and place >= at and event.raw:
-                if place > at:
-                    divided.append(Part(kind=part.kind, raw=part.raw[at:place]))
-                unknown = [call.name for call in event.calls if call.name not in known]
-                reason = where or (f"no tool {unknown[0]!r} is offered" if unknown else "shown as an example")
-                divided.append(
-                    Part(kind="passed over", raw=event.raw, dialect=event.dialect, calls=event.calls, reason=reason)
-                )
-                at = place + len(event.raw)
-            place += len(event.raw)
+    for start, inner, where in _contexts(part) if tools else ():
+        for offset, found in _alone(inner, tools):
+            place = start + offset
+            if place < at:
+                continue
+            if place > at:
+                divided.append(Part(kind=part.kind, raw=part.raw[at:place]))
+            unknown = [call.name for call in found.calls if call.name not in known]
+            reason = where or (f"no tool {unknown[0]!r} is offered" if unknown else "shown as an example")
+            divided.append(replace(found, kind="passed over", reason=reason))
+            at = place + len(found.raw)
     if at < len(part.raw):
         divided.append(Part(kind=part.kind, raw=part.raw[at:]))
     return divided
+
+
+def _alone(text: str, tools: Sequence[ToolSpec]) -> Iterator[tuple[int, Part]]:
+    """The calls in a text, each read from its opener on without what stands before it, and where they begin."""
+    openers = openers_of(DIALECTS, Toolbox(tools)).outside
+    at = 0
+    for _ in range(_TRIES):
+        found = openers.search(text, at)
+        if found is None or found[1].partial:
+            return
+        start = found[1].start()
+        at = max(found[1].end(), start + 1)
+        first = next(_parts(_events(text[start:], tools)), None)
+        if first and first.kind == "call":
+            yield start, first
+            at = start + len(first.raw)
 
 
 def _contexts(part: Part) -> Iterator[tuple[int, str, str]]:

@@ -61,10 +61,9 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        counted = {name: getattr(self, name) for name in self.__slots__ if name != "troubles"}
-        plain = {
-            key: dict(value.most_common()) if isinstance(value, Counter) else value for key, value in counted.items()
-        }
+        counted: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "troubles"}
+        counts = ("shapes", "dialects", "names", "repairs")
+        plain = {key: dict(value.most_common()) if key in counts else value for key, value in counted.items()}
         lines = [{"line": trouble.line, "kind": trouble.kind, "reason": trouble.reason} for trouble in self.troubles]
         return {**plain, "troubles": lines}
 

@@ -62,7 +62,7 @@ def _summary(anatomy: Anatomy) -> str:
 def page(anatomy: Anatomy) -> str:
     """The same as one HTML page without any other file."""
     reply = "".join(
-        f'<mark class="{part.kind.replace(" ", "-")}" title="{html.escape(_title(part))}">{html.escape(part.raw)}</mark>'
+        f'<mark class="{_class(part)}" title="{html.escape(_title(part))}">{html.escape(part.raw)}</mark>'
         for part in anatomy.parts
     )
     rows = "".join(map(_row, (part for part in anatomy.parts if part.kind not in ("text", "reasoning"))))
@@ -72,6 +72,10 @@ def page(anatomy: Anatomy) -> str:
         f"<title>A reply laid open</title><style>{_CSS}</style><h1>A reply laid open</h1>"
         f"<p>{html.escape(_summary(anatomy))}</p><pre>{reply}</pre><table><tr>{heads}</tr>{rows}</table></html>\n"
     )
+
+
+def _class(part: Part) -> str:
+    return part.kind.replace(" ", "-")
 
 
 def _title(part: Part) -> str:
@@ -84,6 +88,6 @@ def _row(part: Part) -> str:
         for call in part.calls
     )
     notes = part.reason or "; ".join(repair for call in part.calls for repair in call.repairs)
-    label = f'<mark class="{part.kind.replace(" ", "-")}">{part.kind}</mark>'
+    label = f'<mark class="{_class(part)}">{part.kind}</mark>'
     cells = (label, html.escape(part.dialect or ""), calls, html.escape(notes))
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

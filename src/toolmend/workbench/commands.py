@@ -1,0 +1,202 @@
+"""The workbench's commands.
+
+Each reads a file or standard input, has ``--json``, and exits with 0, 1 or 2: nothing wrong, something wrong with what
+was read, wrong use.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from toolmend._errors import ToolmendError
+from toolmend._stream import StreamParser
+from toolmend._types import ToolSpec, specs_of
+from toolmend.parsers import DIALECTS
+from toolmend.workbench.anatomy import dissect, names_in
+from toolmend.workbench.batch import Outputs, convert_stream
+from toolmend.workbench.check import check
+from toolmend.workbench.convert import target_of
+from toolmend.workbench.report import report_page, report_terminal
+from toolmend.workbench.show import page, terminal
+
+__all__ = ["check_data", "convert_data", "list_dialects", "parse_reply"]
+
+_STDIN = "-"
+_Html = Annotated[Path | None, typer.Option("--html", help="Write the same as one self-contained page.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output instead.")]
+_PLAIN_WIDTH = 120
+
+
+def parse_reply(
+    file: Annotated[str, typer.Argument(help="The raw reply; - is standard input.")] = _STDIN,
+    tools: Annotated[Path | None, typer.Option(help="The tools offered: a JSON list, as in a request.")] = None,
+    stream: Annotated[int, typer.Option(help="Show the events as they come, N characters at a time.", min=0)] = 0,
+    as_json: _AsJson = False,
+    html: _Html = None,
+) -> None:
+    """Show what a raw reply was taken for: text, reasoning, calls, and why something is no call.
+
+    Reads one reply and prints it with its parts marked, their formats, their repairs and the reasons. Without --tools
+    the names in the reply are taken as offered. The exit code is 1 if a call in it does not run, or there is none.
+    """
+    with _refusals():
+        text = _text(file)
+        offered = specs_of(_tools(tools)) if tools else None
+        if stream:
+            _show_events(text, offered, stream)
+        anatomy = dissect(text, offered)
+    if html:
+        html.write_text(page(anatomy), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(anatomy.to_json(), ensure_ascii=False))
+    elif not stream:
+        terminal(_console(), anatomy)
+    raise typer.Exit(0 if anatomy.calls and not anatomy.lost else 1)
+
+
+def list_dialects(as_json: _AsJson = False) -> None:
+    """List the formats that are read: their names, the models that write them and a sample of each."""
+    rows = [{"name": d.name, "models": list(d.models), "sample": d.sample, "about": _about(d)} for d in DIALECTS]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("dialect", "models", "sample", show_lines=True)
+    for dialect in DIALECTS:
+        table.add_row(dialect.name, "\n".join(dialect.models), Text(dialect.sample))
+    _console().print(table)
+
+
+def check_data(
+    file: Annotated[str, typer.Argument(help="JSONL; - is standard input.")] = _STDIN,
+    as_json: _AsJson = False,
+    html: _Html = None,
+) -> None:
+    """Count the calls in training or log data, and find the broken ones.
+
+    Reads JSONL in OpenAI's, ShareGPT's or chat-template form and prints how many examples hold calls, in which formats,
+    whether tools are declared and match, how calls and plain answers are balanced, and what is wrong in which line.
+    The exit code is 1 if anything is wrong.
+    """
+    with _refusals(), _lines(file) as lines:
+        report = check(lines)
+    if html:
+        html.write_text(report_page(report, Path(file).name), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        report_terminal(_console(), report)
+    raise typer.Exit(1 if report.troubles else 0)
+
+
+def convert_data(
+    source: Annotated[str, typer.Argument(metavar="IN", help="JSONL; - is standard input.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The converted records.")],
+    to: Annotated[str, typer.Option(help="A dialect's name, harmony, or openai for structured tool_calls.")],
+    jobs: Annotated[int, typer.Option(help="How many processes work.", min=1)] = 1,
+    as_json: _AsJson = False,
+) -> None:
+    """Rewrite every call and tool result of training data in another format.
+
+    Reads JSONL as `data check` does and writes records in the same order. Records that cannot be converted go unchanged
+    to OUT.rejected.jsonl, their line numbers and the reasons to OUT.rejected.txt; the summary counts them. The exit
+    code is 1 if there are any.
+    """
+    with _refusals():
+        target_of(to)  # before any file is touched
+        if source != _STDIN and target.exists() and target.samefile(source):
+            raise ToolmendError(f"{target} would be written over while it is read; choose another OUT")
+    rejects, why = (target.with_name(f"{target.name}.rejected.{kind}") for kind in ("jsonl", "txt"))
+    size = 0 if source == _STDIN or not Path(source).is_file() else Path(source).stat().st_size
+    with (
+        _refusals(),
+        _lines(source) as lines,
+        target.open("w", encoding="utf-8") as converted,
+        rejects.open("w", encoding="utf-8") as rejected,
+        why.open("w", encoding="utf-8") as reasons,
+        Progress(TextColumn("converting"), BarColumn(), TimeRemainingColumn(), console=_errors()) as bar,
+    ):
+        task = bar.add_task("", total=size or None)
+        outputs = Outputs(converted, rejected, reasons)
+        summary = convert_stream(lines, outputs, to, jobs=jobs, progress=lambda done: bar.advance(task, done))
+    if not summary.rejected:
+        rejects.unlink()
+        why.unlink()
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), ensure_ascii=False))
+    else:
+        typer.echo(f"{summary.converted} converted, {summary.rejected} rejected")
+        for reason, count in summary.reasons.most_common():
+            typer.echo(f"{count:6d}  {reason}")
+    raise typer.Exit(1 if summary.rejected else 0)
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Wrong use, said in one line."""
+    try:
+        yield
+    except (ToolmendError, OSError, UnicodeDecodeError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _lines(file: str) -> Generator[TextIO]:
+    if file == _STDIN:
+        yield sys.stdin
+        return
+    with Path(file).open(encoding="utf-8") as lines:
+        yield lines
+
+
+def _text(file: str) -> str:
+    if file == _STDIN:
+        return sys.stdin.read()
+    return Path(file).read_bytes().decode()  # no line end is translated
+
+
+def _tools(file: Path) -> list[Any]:
+    try:
+        tools: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ToolmendError(f"{file} is no JSON: {error}") from error
+    if not isinstance(tools, list):
+        raise ToolmendError(f"{file} holds no list of tools")
+    return tools  # pyright: ignore[reportUnknownVariableType] - each is checked later
+
+
+def _show_events(text: str, offered: tuple[ToolSpec, ...] | None, size: int) -> None:
+    tools = offered
+    if tools is None:
+        tools = tuple(ToolSpec(name=name, parameters={"type": "object"}) for name in names_in(text))
+    parser = StreamParser(tools, stream_arguments=True)
+    for at in range(0, len(text), size):
+        for event in parser.feed(text[at : at + size]):
+            typer.echo(f"{at:6d} {json.dumps({'event': type(event).__name__, **asdict(event)}, ensure_ascii=False)}")
+    for event in parser.close():
+        typer.echo(f"{len(text):6d} {json.dumps({'event': type(event).__name__, **asdict(event)}, ensure_ascii=False)}")
+
+
+def _about(dialect: object) -> str:
+    return (type(dialect).__doc__ or "").strip().split("\n")[0]
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+
+
+def _errors() -> Console:
+    return Console(stderr=True)
