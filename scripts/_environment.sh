@@ -34,3 +34,14 @@ prepare() {
     fi
     RUN=".venv/bin"
 }
+
+# The clients of the gateway that do not go together with the rest, in an environment of their own: .venv-clients.
+prepare_clients() {
+    if command -v uv >/dev/null 2>&1; then
+        UV_PROJECT_ENVIRONMENT=.venv-clients uv sync --quiet --only-group clients
+    else
+        [ -d .venv-clients ] || "$(find_python)" -m venv .venv-clients
+        .venv-clients/bin/python -m pip install --quiet --upgrade "pip>=25.1" &&
+            .venv-clients/bin/python -m pip install --quiet --group clients
+    fi
+}
