@@ -12,9 +12,12 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
-__all__ = ["Refusals", "message_of", "refuses_tools"]
+__all__ = ["Refusals", "Refused", "message_of", "refuses_tools"]
+
+Refused = Literal["tools", "choice", "schema"]
+"""Native tools at all; a forced choice among them, without a word; a JSON Schema for the reply."""
 
 _REFUSALS = re.compile(
     r"""
@@ -71,21 +74,26 @@ def _unwrapped(body: object) -> object:
 
 
 class Refusals:
-    """Remembers which server refused tools for which model, so that it is asked in vain only once.
+    """Remembers what which server refused for which model, so that it is asked in vain only once.
 
     Adding to and asking a set are atomic, so one memory may serve many threads.
     """
 
     def __init__(self) -> None:
-        self._refused: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, str, str]] = set()
         self._told: set[tuple[str, str]] = set()
 
-    def add(self, server: str, model: str) -> None:
+    def add(self, server: str, model: str, what: Refused = "tools") -> None:
         """Remember a refusal."""
-        self._refused.add((server, model))
+        self._refused.add((server, model, what))
+
+    def has(self, server: str, model: str, what: Refused) -> bool:
+        """Whether there was such a refusal."""
+        return (server, model, what) in self._refused
 
     def __contains__(self, server_and_model: tuple[str, str]) -> bool:
-        return server_and_model in self._refused
+        """Whether tools were refused."""
+        return (*server_and_model, "tools") in self._refused
 
     def tell(self, server: str, model: str, why: str) -> None:
         """Log, once for each server and model, that tools go into the prompt.

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from toolmend._dialect import Dialect
 from toolmend._errors import ToolmendError
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
+from toolmend._forced import EXAMPLE, schema_of_calls
 from toolmend._foreign import Foreign, neutral, restored
 from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
@@ -93,6 +94,7 @@ class Turn:
         self.tool_choice = tool_choice
         self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
         self._mark = ""
+        self._enforced = False
         self._prompt = get_dialect(self.options.prompt_dialect, self.options.dialects)
         self.callable = self._allowed()
 
@@ -107,11 +109,30 @@ class Turn:
         if not self.active:
             return ""
         text = self._prompt.render_tools(self.callable)
-        if self.tool_choice == "auto":
+        if not self.forced:
             return text
         names = [tool.name for tool in self.callable]
         which = "at least one tool" if len(names) > 1 else f"the tool {names[0]!r}"
-        return f"{text}\n\nYou must call {which} now; do not answer without a call."
+        form = f" This time write nothing but a JSON list of calls: {EXAMPLE}" if self._enforced else ""
+        return f"{text}\n\nYou must call {which} now; do not answer without a call.{form}"
+
+    @property
+    def forced(self) -> bool:
+        """Whether the reply has to be a call."""
+        return self.active and self.tool_choice != "auto"
+
+    def enforce(self, enforced: bool = True, *, parallel: bool = True) -> dict[str, Any]:
+        """Ask for a list of calls that the server holds the reply to, rather than for the format of the prompt.
+
+        Args:
+            enforced: whether to ask for it; a server may turn out not to take a schema.
+            parallel: whether there may be several calls.
+
+        Returns:
+            The JSON Schema to send along.
+        """
+        self._enforced = enforced
+        return schema_of_calls(self.callable, parallel=parallel)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Calls of an earlier turn as the text the model would have written."""
@@ -157,9 +178,10 @@ class Turn:
 
     def parser(self, *, stream_arguments: bool = False) -> StreamParser:
         """The parser behind `reader`, for callers who want events."""
-        return StreamParser(
-            self.callable, dialects=self.options.dialects, echoes=self._foreign, stream_arguments=stream_arguments
-        )
+        dialects = self.options.dialects
+        if self._enforced and get_dialect("json") not in dialects:
+            dialects = (*dialects, get_dialect("json"))
+        return StreamParser(self.callable, dialects=dialects, echoes=self._foreign, stream_arguments=stream_arguments)
 
     def _allowed(self) -> tuple[ToolSpec, ...]:
         choice = self.tool_choice

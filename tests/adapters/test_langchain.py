@@ -59,6 +59,7 @@ from tests.adapters.langchain_scripts import (
     wrapped,
 )
 from toolmend import Options, ToolmendError, Turn
+from toolmend._forced import response_format
 from toolmend.adapters.langchain import FallbackToolChatModel
 
 TOOLS = [get_weather, get_time]
@@ -660,7 +661,9 @@ async def test_chat_openai(way: Way, fields: dict[str, Any], accepts: bool) -> N
     ]
     assert server.requests[0]["tool_choice"] == "required"
     if not accepts:
-        offer = Turn([convert_to_openai_tool(get_weather)], tool_choice="required").instructions
+        turn = Turn([convert_to_openai_tool(get_weather)], tool_choice="required")
+        assert server.requests[1]["response_format"] == response_format(turn.enforce())
+        offer = turn.instructions
         assert server.requests[1]["messages"] == [
             {"role": "system", "content": offer},
             {"role": "user", "content": "?"},
@@ -772,10 +775,12 @@ async def test_the_request_chat_ollama_sends_after_the_refusal(way: Way) -> None
     assert message.content == "Only Paris is sunny."
     refused, asked = server.requests
     assert [tool["function"]["name"] for tool in refused["tools"]] == ["get_weather"]
-    assert asked.keys() == refused.keys() - {"tools"} | {"tools"}
+    assert asked.keys() == refused.keys() | {"format"}
     assert not asked["tools"]
     system, *others = asked["messages"]
-    offer = Turn([convert_to_openai_tool(get_weather)], tool_choice="required").instructions
+    turn = Turn([convert_to_openai_tool(get_weather)], tool_choice="required")
+    assert asked["format"] == turn.enforce()
+    offer = turn.instructions
     assert "Tell the weather in a city." in offer
     assert system == {"role": "system", "content": f"Be nice.\n\nBe brief.\n\n{offer}"}
     assert others == [
@@ -1014,7 +1019,8 @@ def test_structured_answers_of_agents(strategy: Any, mode: str) -> None:
     assert state["structured_response"] == City(name="Paris")
     assert next(message.content for message in state["messages"] if message.type == "tool") == "sunny in Paris"
     asked = [request for request in server.requests if not request.get("tools")]
-    assert [request.get("format") for request in asked] == [None, None]
+    forced = not isinstance(strategy, ProviderStrategy)
+    assert ["format" in request and request["format"] is not None for request in asked] == [forced, forced]
 
 
 def test_bindings_of_runnables_keep_working() -> None:
@@ -1253,8 +1259,9 @@ def test_structured_output_by_schema_is_left_to_the_inner_model() -> None:
     assert not server.requests[0].get("tools")
     server.replies = [call("City", name="Paris")]
     assert model.with_structured_output(City, method="function_calling").invoke("?") == City(name="Paris")
-    offer = Turn([convert_to_openai_tool(City)], tool_choice="required").instructions
-    assert server.requests[-1]["messages"][0]["content"] == offer
+    turn = Turn([convert_to_openai_tool(City)], tool_choice="required")
+    assert server.requests[-1]["format"] == turn.enforce()
+    assert server.requests[-1]["messages"][0]["content"] == turn.instructions
 
 
 # ---- packaging

@@ -28,20 +28,24 @@ class SecondTry:
     Args:
         first: the request as it is asked first.
         may: whether it may be asked as text.
-        remember: takes down that this server is to be asked as text from now on, and why.
+        remember: takes down why this server is to be asked as text from now on, or else what it refuses.
         tell: called with the reader of a second reply when it is through.
+        enforce: see `Request.as_text`; a reply that must be a call and is none is then asked for again.
 
     Attributes:
         quoted: the reply with its text as it was, if an error holds it and there is a call in it.
     """
 
-    def __init__(self, first: Request, *, may: bool, remember: Callable[[str], None], tell: Tell) -> None:
+    def __init__(
+        self, first: Request, *, may: bool, remember: Callable[..., None], tell: Tell, enforce: str = ""
+    ) -> None:
         self.quoted: ChatResult | None = None
         self._first = first
         self._may = may and first.has_tools
         self._remember = remember
         self._tell = tell
-        self._lasting = False
+        self._enforce = enforce
+        self._lasting = self._missing = False
         self._asked = False
         self._seen = _Seen()
         self._ending: list[ChatGenerationChunk] = []
@@ -51,7 +55,14 @@ class SecondTry:
         """The request as text."""
         self._asked = True
         self._seen = _Seen(self._seen.id)
-        return self._first.as_text()
+        return self._first.as_text(enforce=self._enforce)
+
+    def without_schema(self, request: Request, error: Exception) -> Request | None:
+        """The request without a schema for the reply, if the server takes none."""
+        if not (request.enforced and refuses(error, schema=True)):
+            return None
+        self._remember("takes no schema", "schema")
+        return request.without_schema()
 
     @property
     def written(self) -> bool:
@@ -80,8 +91,7 @@ class SecondTry:
         if not (self._may and result.generations and self._first.turn.active):
             return False
         self._seen.take(_message_of(result), result.generations[0].generation_info)
-        self._lasting = self._seen.holds_nothing(ended=True)
-        return self._lasting
+        return self._is_lost(ended=True)
 
     def settled(self, first: ChatResult | None, second: ChatResult) -> ChatResult:
         """The second reply, searched, with what the first one has cost."""
@@ -132,9 +142,16 @@ class SecondTry:
         """Whether a stream that is over has lost a call, so that it is asked for again."""
         if self._asked or not (self._may and self._first.turn.active):
             return False
-        lost = self._seen.holds_nothing(ended=self._seen.reason is not None)
-        self._lasting = self._lasting or lost
-        return lost
+        return self._is_lost(ended=self._seen.reason is not None)
+
+    def _is_lost(self, *, ended: bool) -> bool:
+        if self._seen.called:
+            return False
+        if self._seen.holds_nothing(ended=ended):
+            self._lasting = True
+        elif self._enforce and self._seen.reason != "content_filter":
+            self._missing = True  # there had to be a call
+        return self._lasting or self._missing
 
     def over(self) -> None:
         """The stream that counts is over."""
@@ -144,6 +161,8 @@ class SecondTry:
     def _helped(self, *, called: bool) -> None:
         if called and self._lasting:
             self._remember("loses calls")
+        elif called and self._missing:
+            self._remember("ignores a choice that is forced", "choice")
 
 
 class _Seen:

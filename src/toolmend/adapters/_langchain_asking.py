@@ -65,7 +65,7 @@ class Asking:
         """The whole reply with the calls in it recovered."""
         request, second, first = self._request, self._second, None
         try:
-            result = self._inner._generate(request.messages, stop=self._stop, **request.arguments)
+            result = self._ask(request)
             first = searched(result, request.turn, self._tell(request.written))
         except Exception as error:
             if not second.solves(error):
@@ -74,14 +74,13 @@ class Asking:
                 return searched(second.quoted, request.turn, self._tell(request.written))
         if first and not second.is_lost(first):
             return first
-        again = second.request
-        return second.settled(first, self._inner._generate(again.messages, stop=self._stop, **again.arguments))
+        return second.settled(first, self._ask(second.request))
 
     async def aresult(self) -> ChatResult:
         """The same, awaited."""
         request, second, first = self._request, self._second, None
         try:
-            result = await self._inner._agenerate(request.messages, stop=self._stop, **request.arguments)
+            result = await self._aask(request)
             first = searched(result, request.turn, self._tell(request.written))
         except Exception as error:
             if not second.solves(error):
@@ -90,14 +89,13 @@ class Asking:
                 return searched(second.quoted, request.turn, self._tell(request.written))
         if first and not second.is_lost(first):
             return first
-        again = second.request
-        return second.settled(first, await self._inner._agenerate(again.messages, stop=self._stop, **again.arguments))
+        return second.settled(first, await self._aask(second.request))
 
     def chunks(self) -> Generator[ChatGenerationChunk]:
         """The reply in chunks, with the calls in it recovered; a second reply goes on behind the first."""
         second, again = self._second, False
         try:
-            with closing(self._reply(self._request.written).read(self._inner_chunks(self._request))) as chunks:
+            with closing(self._reply(self._request.written).read(self._chunks_of(self._request))) as chunks:
                 for chunk in chunks:
                     yield from second.passing(chunk)
             again = second.asks_again
@@ -116,7 +114,7 @@ class Asking:
         """The same, awaited."""
         second, again = self._second, False
         try:
-            async with aclosing(self._reply(self._request.written).aread(self._inner_achunks(self._request))) as chunks:
+            async with aclosing(self._reply(self._request.written).aread(self._achunks_of(self._request))) as chunks:
                 async for chunk in chunks:
                     for piece in second.passing(chunk):
                         yield piece
@@ -146,18 +144,62 @@ class Asking:
     def _tell(self, written: bool) -> Tell:
         return partial(self._reading.tell, "prompt" if written else "native")
 
+    def _ask(self, request: Request) -> ChatResult:
+        try:
+            return self._inner._generate(request.messages, stop=self._stop, **request.arguments)
+        except Exception as error:
+            other = self._second.without_schema(request, error)
+            if other is None:
+                raise
+        return self._inner._generate(other.messages, stop=self._stop, **other.arguments)
+
+    async def _aask(self, request: Request) -> ChatResult:
+        try:
+            return await self._inner._agenerate(request.messages, stop=self._stop, **request.arguments)
+        except Exception as error:
+            other = self._second.without_schema(request, error)
+            if other is None:
+                raise
+        return await self._inner._agenerate(other.messages, stop=self._stop, **other.arguments)
+
+    def _chunks_of(self, request: Request) -> Generator[ChatGenerationChunk]:
+        other = None
+        try:
+            yield from self._inner_chunks(request)
+        except Exception as error:
+            other = self._second.without_schema(request, error)
+            if other is None:
+                raise
+        if other is not None:
+            yield from self._inner_chunks(other)
+
+    async def _achunks_of(self, request: Request) -> AsyncGenerator[ChatGenerationChunk]:
+        other = None
+        try:
+            async with aclosing(self._inner_achunks(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except Exception as error:
+            other = self._second.without_schema(request, error)
+            if other is None:
+                raise
+        if other is not None:
+            async with aclosing(self._inner_achunks(other)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
     def _other_chunks(self) -> Generator[ChatGenerationChunk]:
         """What the second reply says, or what an error has quoted."""
         if self._second.quoted:
             yield as_chunk(self._second.quoted)
         else:
-            yield from self._inner_chunks(self._second.request)
+            yield from self._chunks_of(self._second.request)
 
     async def _other_achunks(self) -> AsyncGenerator[ChatGenerationChunk]:
         if self._second.quoted:
             yield as_chunk(self._second.quoted)
             return
-        async with aclosing(self._inner_achunks(self._second.request)) as chunks:
+        async with aclosing(self._achunks_of(self._second.request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

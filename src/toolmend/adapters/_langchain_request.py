@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from toolmend._forced import refuses_schema, response_format
 from toolmend._refusal import refuses_tools
 from toolmend._turn import Options, ToolChoice, Turn
 from toolmend.adapters._langchain_history import (
@@ -40,12 +41,16 @@ class Request:
         arguments: the keyword arguments of the request.
         turn: made from the function tools among the arguments.
         written: whether tools, calls and results are in the messages as text.
+        enforced: whether a schema goes along that the reply, which must be a call, has to fit.
+        native: of a request as text, the request that it was.
     """
 
     messages: list[BaseMessage]
     arguments: dict[str, Any]
     turn: Turn
     written: bool = False
+    enforced: bool = False
+    native: Request | None = None
 
     @classmethod
     def of(cls, messages: list[BaseMessage], arguments: Mapping[str, Any], options: Options | None) -> Request:
@@ -72,11 +77,13 @@ class Request:
         """Whether a server without tools could stumble over this request."""
         return not self.written and (bool(self.turn.tools) or mentions_tools(self.messages))
 
-    def as_text(self, *, keep_builtin: bool = False) -> Request:
+    def as_text(self, *, keep_builtin: bool = False, enforce: str = "") -> Request:
         """The same request with its tools, calls and results as text.
 
         Args:
             keep_builtin: whether tools that the provider runs itself are still sent.
+            enforce: if a call must be made: the argument that takes a schema for the reply, ``"format"`` or
+                ``"extra_body"``.
         """
         if not self.has_tools:
             return self
@@ -85,8 +92,20 @@ class Request:
         if keep_builtin and builtin:
             arguments["tools"] = builtin
         ending = answer_format(arguments) if self.turn.active else ""
+        enforced = bool(enforce) and self.turn.forced and "tools" not in arguments
+        if self.turn.active:
+            schema = self.turn.enforce(enforced, parallel=self.arguments.get("parallel_tool_calls") is not False)
+            if enforced and enforce == "format":
+                arguments["format"] = schema
+            elif enforced:
+                others: dict[str, Any] = arguments.get("extra_body") or {}
+                arguments["extra_body"] = {**others, "response_format": response_format(schema)}
         messages = as_text(self.messages, self.turn, ending=ending)
-        return replace(self, messages=messages, arguments=arguments, written=True)
+        return replace(self, messages=messages, arguments=arguments, written=True, enforced=enforced, native=self)
+
+    def without_schema(self) -> Request:
+        """The request as text, but without a schema for the reply."""
+        return self.native.as_text() if self.native else self
 
 
 def as_openai(tool: Any) -> Any:
@@ -95,12 +114,17 @@ def as_openai(tool: Any) -> Any:
     return tool if is_named or _is_builtin(tool) else convert_to_openai_tool(tool)
 
 
-def refuses(error: Exception) -> bool:
-    """Whether the server says that it cannot take tools, however the client library shows that."""
+def refuses(error: Exception, *, schema: bool = False) -> bool:
+    """Whether the server says that it cannot take tools, however the client library shows that.
+
+    Args:
+        error: what the inner model raised.
+        schema: rather ask whether it takes no schema for a reply.
+    """
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     said = (getattr(error, "body", None), getattr(error, "error", None), str(error))
-    return any(refuses_tools(status, body) for body in said if body)
+    return any((refuses_schema if schema else refuses_tools)(status, body) for body in said if body)
 
 
 def _is_builtin(tool: object) -> bool:

@@ -22,6 +22,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
+from toolmend._forced import refuses_schema
 from toolmend._refusal import message_of, refuses_tools
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._pydantic_ai_history import mentions_tools
@@ -78,23 +79,23 @@ class SecondTry:
     Args:
         outgoing: the request.
         may: whether it may be asked as text, and was not.
-        remember: takes down that this server is to be asked as text from now on, and why: the rest of a sentence
-            that begins with the model.
+        remember: takes down why this server is to be asked as text from now on (the rest of a sentence that
+            begins with the model), or else what it refuses.
 
     Attributes:
         quoted: the response with its text as it was, if the error holds it and there is a call in it.
         asked: whether the request was asked again.
     """
 
-    def __init__(self, outgoing: Outgoing, *, may: bool, remember: Callable[[str], None]) -> None:
+    def __init__(self, outgoing: Outgoing, *, may: bool, remember: Callable[..., None]) -> None:
         self.quoted: ModelResponse | None = None
         self.asked = False
+        self._outgoing = outgoing
         self._turn = outgoing.turn
-        self._history = outgoing.native[0]
         self._may = may and outgoing.rewritable
         self._remember = remember
         self._refused = False
-        self._lasting = False
+        self._lasting = self._missing = False
         self._why = ""
 
     @property
@@ -121,7 +122,7 @@ class SecondTry:
         lost = swallowed(error) if self._turn.active else None
         if lost is None or (shown and not lost.in_words):
             return False
-        if not lost.lasting and not mentions_tools(self._history):
+        if not lost.lasting and not mentions_tools(self._outgoing.native[0]):
             return False  # it is about a call in the history, but there is none
         self._lasting = lost.lasting
         self._why = f"has a server that fails over calls ({_message_of(error)})"
@@ -140,10 +141,21 @@ class SecondTry:
             response: as far as it is there.
             ended: whether the server has said that this is all.
         """
-        lost = self.allowed and response.state != "suspended" and _holds_nothing(response, ended=ended)
-        self._lasting = self._lasting or lost
-        self._why = "has a server that loses calls" if lost else self._why
-        return lost
+        if not self.allowed or response.state == "suspended" or _calls_in(response.parts):
+            return False
+        if _holds_nothing(response, ended=ended):
+            self._lasting, self._why = True, "has a server that loses calls"
+        elif self._outgoing.enforces and response.finish_reason not in ("content_filter", "error"):
+            self._missing = True  # there had to be a call
+        return self._lasting or self._missing
+
+    def drops_schema(self, error: ModelHTTPError) -> bool:
+        """Whether the request is asked again without a schema for the reply, since the server takes none."""
+        if not (self._outgoing.enforces and refuses_schema(error.status_code, error.body)):
+            return False
+        self._remember("takes no schema", "schema")
+        self._outgoing.enforces = False
+        return True
 
     def settled(self, first: ModelResponse | None, response: ModelResponse) -> ModelResponse:
         """The second response, searched, with what the first one has cost."""
@@ -155,6 +167,8 @@ class SecondTry:
         # Not if only some candidates of a `FallbackModel` refused tools: those that were down may take them.
         if self._refused or (called and self._lasting):
             self._remember(self._why)
+        elif called and self._missing:
+            self._remember("ignores a choice that is forced", "choice")
 
 
 def _holds_nothing(response: ModelResponse, *, ended: bool) -> bool:

@@ -17,6 +17,7 @@ from pydantic_ai.profiles import DEFAULT_PROMPTED_OUTPUT_TEMPLATE
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from toolmend._forced import response_format
 from toolmend._turn import Options, Turn
 from toolmend._types import ToolSpec
 from toolmend.adapters._pydantic_ai_history import (
@@ -58,6 +59,7 @@ class Outgoing:
         params: the settled parameters; they describe the reply that the framework is to see.
         turn: offers the tools and reads the reply.
         rewritable: there are tools, calls or results in the request, so that `as_text` differs.
+        enforces: `as_text` sends a schema along that the reply, which must be a call, has to fit.
 
     Raises:
         ToolmendError: a tool's schema is broken.
@@ -74,6 +76,7 @@ class Outgoing:
     ) -> None:
         self.native = native
         self.params = params
+        self.enforces = False
         self._settings = settings
         self._defaults = defaults
         messages = native[0]
@@ -103,6 +106,7 @@ class Outgoing:
         if params.instruction_parts is None:
             parts = [*recorded_instructions(messages), *parts]
         if self.turn.active:
+            self._schema = self.turn.enforce(self.enforces, parallel=self._parallel)
             # All in one part: many chat templates allow one system message and no more.
             system, messages = without_system(messages)
             schema = _schema_text(self.params)
@@ -131,11 +135,19 @@ class Outgoing:
             **changes,
         )
 
+    @property
+    def _parallel(self) -> bool:
+        return (self._settings or {}).get("parallel_tool_calls") is not False
+
     def _settings_as_text(self) -> ModelSettings | None:
         settings = self.native[1] or {}
         kept: dict[str, Any] = {k: v for k, v in settings.items() if k not in _TOOL_SETTINGS}
         if "tool_choice" in (self._defaults or {}):
             kept["tool_choice"] = "auto"  # the model's own would be merged in again
+        if self.enforces:
+            extra: object = kept.get("extra_body", (self._defaults or {}).get("extra_body"))
+            others = cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
+            kept["extra_body"] = {**others, "response_format": response_format(self._schema)}
         return cast("ModelSettings", kept) if kept else None
 
 

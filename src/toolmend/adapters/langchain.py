@@ -32,7 +32,7 @@ except ImportError as error:
     ) from error
 
 from toolmend._recovery import OnRecovery, Recovery, tell
-from toolmend._refusal import Refusals
+from toolmend._refusal import Refusals, Refused
 from toolmend._turn import Options, Reader
 from toolmend.adapters._langchain_again import SecondTry
 from toolmend.adapters._langchain_asking import Asking, Reading
@@ -169,10 +169,20 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     def _request(self, messages: list[BaseMessage], arguments: dict[str, Any]) -> Request:
         request = Request.of(messages, arguments, self.options)
-        known = self.mode == "auto" and (self.server, self._asked(request)) in self._refusals
-        if not (self._only_prompts or known):
+        asked, enforce = (self.server, self._asked(request)), self._schema_argument(request)
+        known = asked in self._refusals or (enforce and self._refusals.has(*asked, "choice"))
+        if not (self._only_prompts or (known and self.mode == "auto")):
             return request
-        return request.as_text(keep_builtin=self.mode == "prompt")
+        return request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce)
+
+    def _schema_argument(self, request: Request) -> str:
+        """The argument that holds a reply, which must be a call, to a schema; none if the server minds."""
+        if not request.turn.forced or self._refusals.has(self.server, self._asked(request), "schema"):
+            return ""
+        fields = type(self.inner).model_fields
+        if self.inner._llm_type == "chat-ollama":
+            return "format"
+        return "extra_body" if "extra_body" in fields else ""
 
     def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
         request = self._request(messages, arguments)
@@ -182,13 +192,15 @@ class FallbackToolChatModel(ChatModelWrapper):
             may=self.mode == "auto",
             remember=partial(self._remember, self._asked(request)),
             tell=partial(told, "prompt"),
+            enforce=self._schema_argument(request),
         )
         reading = Reading(told, blocks=self.output_version == "v1", stream_arguments=self.stream_arguments)
         return Asking(self.inner, request, second, reading, stop=stop)
 
-    def _remember(self, model: str, why: str) -> None:
-        self._refusals.add(self.server, model)
-        self._refusals.tell(self.server, model, why)
+    def _remember(self, model: str, why: str, what: Refused = "tools") -> None:
+        self._refusals.add(self.server, model, what)
+        if what == "tools":
+            self._refusals.tell(self.server, model, why)
 
     def _told(self, model: str, mode: Literal["native", "prompt"], reader: Reader) -> dict[str, Any]:
         """Tell what was done for a reply, and what is to stand in its metadata."""

@@ -10,7 +10,7 @@ is asked for again just like a whole response.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -32,13 +32,13 @@ from pydantic_ai.usage import RequestUsage
 
 from toolmend._errors import ToolmendError
 from toolmend._recovery import OnRecovery, Recovery
-from toolmend._refusal import Refusals
+from toolmend._refusal import Refusals, Refused
 from toolmend._turn import Options
-from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
+from toolmend.adapters._pydantic_ai_again import SecondTry
+from toolmend.adapters._pydantic_ai_asking import Asking
 from toolmend.adapters._pydantic_ai_reply import recovered
 from toolmend.adapters._pydantic_ai_report import Report
 from toolmend.adapters._pydantic_ai_request import Outgoing, RequestArguments
-from toolmend.adapters._pydantic_ai_stream import RecoveredStream
 
 try:
     from pydantic_ai._unsupported_settings import suppress_warnings as _quietly
@@ -159,20 +159,7 @@ class FallbackToolModel(WrapperModel):
     ) -> ModelResponse:
         """Send a request and recover the calls in the response."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        second, report = self._second_try(outgoing), self._report(outgoing)
-        first = None
-        try:
-            first = recovered(await self.wrapped.request(*self._arguments(outgoing)), outgoing.turn, report)
-        except FAILURES as error:
-            if not second.solves(error):
-                raise
-            if second.quoted:
-                return report.told(recovered(second.quoted, outgoing.turn, report), outgoing.turn)
-        if first and not second.is_lost(first):
-            return report.told(first, outgoing.turn)
-        report.begin_again()
-        response = recovered(await self.wrapped.request(*outgoing.as_text()), outgoing.turn, report)
-        return report.told(second.settled(first, response), outgoing.turn)
+        return await self._asking(outgoing).response()
 
     @asynccontextmanager
     async def request_stream(
@@ -184,35 +171,11 @@ class FallbackToolModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Send a request and recover the calls in the response while it arrives."""
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
-        second, report = self._second_try(outgoing), self._report(outgoing)
-        async with AsyncExitStack() as stack:
-
-            async def ask_again() -> StreamedResponse:
-                second.asked = True
-                report.begin_again()
-                again = self.wrapped.request_stream(*outgoing.as_text(), run_context)
-                return await stack.enter_async_context(again)
-
-            params = outgoing.params
-            opening = self.wrapped.request_stream(*self._arguments(outgoing), run_context)
-            try:
-                inner = await stack.enter_async_context(opening)
-                if not self._goes_as_text(outgoing):
-                    params = inner.model_request_parameters
-            except FAILURES as error:
-                if not second.solves(error):
-                    raise
-                inner = second.quoted_stream(params) or await ask_again()
-                second.helped(called=False)
-            if not outgoing.turn.active:
-                yield inner
-                return
-            stream = RecoveredStream(params, inner, outgoing.turn, report, self.hold_text, self.stream_arguments)
-            stream.second, stream.ask_again = second, ask_again
-            try:
-                yield stream
-            finally:
-                stream.give_up()
+        stream = self._asking(outgoing).stream(
+            run_context, hold_text=self.hold_text, stream_arguments=self.stream_arguments
+        )
+        async with stream as response:
+            yield response
 
     async def count_tokens(
         self,
@@ -263,10 +226,15 @@ class FallbackToolModel(WrapperModel):
             with _quietly():  # the model that sends the request complains about its settings
                 settings, params = self.prepare_request(settings, params)
             params = params.with_default_output_mode("tool")  # a `FallbackModel` leaves it open
-        return Outgoing(native, settings, params, defaults=self.settings, options=self.options)
+        outgoing = Outgoing(native, settings, params, defaults=self.settings, options=self.options)
+        # Only where there is a server, and it has not refused.
+        known = self.wrapped.base_url is not None and not self.refusals.has(*self._server, "schema")
+        outgoing.enforces = outgoing.turn.forced and known and self.mode != "native"
+        return outgoing
 
     def _goes_as_text(self, outgoing: Outgoing) -> bool:
-        return outgoing.rewritable and self._prompts
+        ignored = outgoing.enforces and self.mode == "auto" and self.refusals.has(*self._server, "choice")
+        return outgoing.rewritable and (self._prompts or ignored)
 
     def _arguments(self, outgoing: Outgoing) -> RequestArguments:
         return outgoing.as_text() if self._goes_as_text(outgoing) else outgoing.native
@@ -277,13 +245,15 @@ class FallbackToolModel(WrapperModel):
         sent = replace(request, messages=messages, model_settings=settings, model_request_parameters=params)
         return sent, outgoing
 
-    def _second_try(self, outgoing: Outgoing) -> SecondTry:
-        may = self.mode == "auto" and not self._goes_as_text(outgoing)
-        return SecondTry(outgoing, may=may, remember=self._remember)
+    def _asking(self, outgoing: Outgoing) -> Asking:
+        as_text = self._goes_as_text(outgoing)
+        second = SecondTry(outgoing, may=self.mode == "auto" and not as_text, remember=self._remember)
+        return Asking(self.wrapped, outgoing, second, self._report(outgoing), as_text=as_text)
 
-    def _remember(self, why: str) -> None:
-        self.refusals.add(*self._server)
-        self.refusals.tell(*self._server, why)
+    def _remember(self, why: str, what: Refused = "tools") -> None:
+        self.refusals.add(*self._server, what)
+        if what == "tools":
+            self.refusals.tell(*self._server, why)
 
     def _report(self, outgoing: Outgoing) -> Report:
         as_text = self._goes_as_text(outgoing)
