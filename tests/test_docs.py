@@ -40,7 +40,8 @@ def run(*arguments: str, stdin: str | None = None, **environment: str) -> str:
 @pytest.mark.parametrize("code", BLOCKS)
 def test_the_blocks_run_as_they_stand(llama: LlamaServer, code: str) -> None:
     with OllamaStandin(tools="ChatOllama" not in code, upstream=llama.base_url) as ollama:
-        run("-", stdin=code, OLLAMA_BASE_URL=ollama.base_url, OLLAMA_HOST=ollama.url)
+        servers = {"OLLAMA_BASE_URL": ollama.base_url, "OLLAMA_HOST": ollama.url, "OPENAI_BASE_URL": llama.base_url}
+        run("-", stdin=code, OPENAI_API_KEY="none", **servers)
 
 
 def test_the_readme_is_among_them() -> None:
