@@ -107,6 +107,7 @@ class Negotiation:
             return False
         self.written = True
         self._settings.refusals.add(self._server, self.exchange.model)
+        self._settings.refusals.tell(self._server, self.exchange.model, "refuses tools")
         return True
 
     def streams(self, content_type: str) -> bool:

@@ -72,7 +72,6 @@ class ChatStream:
         self._splitter = EventSplitter()
         self._choices: dict[int, _Choice] = {}
         self._frame: _Fields = {}
-        self._broken = False
 
     @property
     def pending(self) -> int:
@@ -93,7 +92,7 @@ class ChatStream:
 
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
-        if data is None or self._broken:
+        if data is None:
             return raw
         if data.strip() == DONE:
             return self._end() + raw
@@ -107,8 +106,7 @@ class ChatStream:
         given = chunk.get("choices")
         choices = cast("list[Any]", given) if isinstance(given, list) else []
         if not choices and (chunk.get("error") or chunk.get("object") == "error"):
-            self._broken = True  # some say that they are done all the same
-            return self._give_up() + raw
+            return self._give_up() + raw  # some say that they are done all the same
         if not choices:
             return raw
         self._frame = {key: chunk[key] for key in _FRAME if key in chunk}
