@@ -14,10 +14,10 @@ from tests.damage import cut, damaged
 from tests.test_laws import TOOLS, joined, some_calls, texts
 from toolmend import DIALECTS, Event, RenderError, ToolCall, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._toolbox import Toolbox
+from toolmend.parsers._element_dialect import ElementDialect
 
-SHOWING = [
-    d for d in DIALECTS if any(block.json and block.kind == "marked" for block in d.blocks(Toolbox(tuple(TOOLS))))
-]
+BOX = Toolbox(tuple(TOOLS))
+SHOWING = [d for d in DIALECTS if any(d.deltas(b, "", BOX) for b in d.blocks(BOX) if b.kind == "marked")]
 
 
 def stream(pieces: Sequence[str], *, show: bool = True, truncated: bool = False) -> list[Event]:
@@ -168,7 +168,7 @@ def test_odd_calls_keep_the_laws(text: str, truncated: bool) -> None:
 def test_a_long_text_is_told_while_it_is_written(dialect: toolmend.Dialect) -> None:
     title = "It was a bright cold day. " * 1200
     text = dialect.render_calls([ToolCall(name="find_book", arguments={"title": title})])
-    if '{"' not in text:  # its own way is another one
+    if '{"' not in text and not isinstance(dialect, ElementDialect):  # its own way is another one
         marker = text[: text.index("find_book")].rstrip("[\n")
         text = marker + json.dumps([{"name": "find_book", "arguments": {"title": title}}])
     middle = text.index(title) + len(title) // 2
@@ -182,6 +182,76 @@ def test_a_value_that_has_to_be_fitted_waits_for_its_end() -> None:
     half = parser.feed('<tool_call>{"name": "find_book", "arguments": {"title": "Dune", "max_hits": "1')
     assert shown(half) == {0: ({"find_book"}, '{"title": "Dune", "max_hits": ')}
     assert shown(parser.feed('2", "exact": t')) == {0: ({"find_book"}, '12, "exact": ')}
+
+
+CODER = "<function=find_book>\n<parameter=title>\n{title}\n</parameter>\n{more}</function>"
+KEYS = "<tool_call>find_book<arg_key>title</arg_key>{value}</tool_call>"
+DSML = (
+    '<｜DSML｜invoke name="find_book">'
+    '<｜DSML｜parameter name="title"{kind}>{value}</｜DSML｜parameter></｜DSML｜invoke>'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CODER.format(title="a", more=""),
+        CODER.format(title="", more=""),
+        CODER.format(title="\n", more=""),
+        CODER.format(title="\n a\n\n", more="<parameter=max_hits>\n 3\n</parameter>\n"),
+        CODER.format(title="a", more="<parameter=max_hits>three</parameter><parameter=exact>true</parameter>"),
+        CODER.format(title="a", more="<parameter=title>b</parameter>"),
+        CODER.format(title="a", more="<parameter=unknown>b</parameter><parameter=exact>true</parameter>"),
+        CODER.format(title="a", more="text between"),
+        CODER.format(title='a < b </ c </parameter d <parameterx> \\ " é 😀', more=""),
+        CODER.format(title="a\n</parameter>\nb", more=""),
+        CODER.format(title="a\n<parameter=b>\nb", more=""),
+        CODER.format(title="a\n<parameter=max_hits>\n3", more=""),
+        CODER.format(title="a", more="<parameter=max_hits>\n3\n<parameter=exact>\ntrue\n</parameter>\n"),
+        CODER.format(title="a\n</tool_call>\nb", more=""),
+        CODER.format(title="a\n" + CODER.format(title="b", more="") + "\nc", more=""),
+        CODER.format(title="a\n</function>\nb", more="") + CODER.format(title="c", more=""),
+        CODER.format(title="a", more="").replace("\n</parameter>", ""),
+        CODER.format(title="a", more="").replace("find_book", "nope"),
+        CODER.format(title="a", more="").replace("find_book", "functions.find_book"),
+        "<tool_call>" + CODER.format(title="a", more="").replace("</function>", "") + "</tool_call>",
+        "<tool_call>" + CODER.format(title="a", more="") + CODER.format(title="b", more="") + "</tool_call>",
+        "<tool_call>" + CODER.format(title="a", more="") + "<function=nope></function></tool_call>",
+        "<tool_call><function=ping></function><function=ping>\n</function></tool_call>",
+        '<tool_call><function=find_book>{"title": "a"}</function></tool_call>',
+        CODER.format(title="a", more="").removesuffix("</function>"),
+        CODER.format(title="a", more="").removesuffix("\n</parameter>\n</function>"),
+        "<think>" + CODER.format(title="a", more="") + "</think>" + CODER.format(title="b", more=""),
+        KEYS.format(value="<arg_value>a</arg_value>"),
+        KEYS.format(value="a</arg_value>"),
+        KEYS.format(value="</arg_key><arg_value>a</arg_value>"),
+        KEYS.format(value="<arg_value>a<arg_key>b</arg_value>"),
+        KEYS.format(value="<arg_value>a<arg_key>b</arg_key>c</arg_value>"),
+        KEYS.format(value="<arg_value>a</arg_value><arg_key>max_hits</arg_key><arg_value>3</arg_value>"),
+        KEYS.format(value="<arg_value>a</arg_value>").replace("book<arg_key>title", "booktitle"),
+        DSML.format(kind=' string="true"', value="a"),
+        DSML.format(kind=' string="false"', value='"a"'),
+        DSML.format(kind="", value="\na\n"),
+        DSML.format(kind="", value="a").replace('"title"', '"arguments"'),
+        "<seed:tool_call><function=find_book><parameter=title>\na\n</parameter></function></seed:tool_call>",
+        "<seed:tool_call><function=find_book><parameter=title>\na</parameter></function></seed:tool_call>",
+        "<seed:tool_call><function=find_book><parameter=title>a\n</parameter></function></seed:tool_call>",
+    ],
+)
+@pytest.mark.parametrize("truncated", [False, True])
+def test_odd_elements_keep_the_laws(text: str, truncated: bool) -> None:
+    check(text, range(0, len(text), 7), truncated=truncated)
+
+
+def test_elements_are_told_as_far_as_they_are_certain() -> None:
+    parser = toolmend.StreamParser(TOOLS, stream_arguments=True)
+    assert shown(parser.feed("<tool_call><function=find_book><parameter=title>\n a\n")) == {
+        0: ({"find_book"}, '{"title": " a')
+    }
+    assert shown(parser.feed("b </para")) == {0: ({"find_book"}, "\\nb ")}
+    assert shown(parser.feed("meter>\n<parameter=max_hits>1")) == {0: ({"find_book"}, '", "max_hits": ')}
+    assert not shown(parser.feed("2</parameter>\n</function"))
+    assert shown(parser.feed(">")) == {0: ({"find_book"}, "12}")}
 
 
 def test_a_call_that_fails_is_said_to_fail() -> None:

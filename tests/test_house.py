@@ -31,7 +31,7 @@ ORDER = [
     *("_names", "_toolbox"),
     *("_element_tags", "_elements"),
     *("_body", "_quotation"),
-    *("_deltas", "_dialect", "_openers", "_ledger"),
+    *("_deltas", "_element_deltas", "_dialect", "_openers", "_ledger"),
     "_foreign",
     *("_refusal", "_forced"),
     "parsers",

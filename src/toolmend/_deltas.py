@@ -21,7 +21,7 @@ from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Toolbox
 from toolmend._types import ToolSpec
 
-__all__ = ["JsonDeltas", "canonical"]
+__all__ = ["JsonDeltas", "canonical", "is_text"]
 
 _RUN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]++')
 _SPACE = re.compile(r"\s*+")
@@ -42,6 +42,12 @@ _Steps = Generator[None, None, Any]
 def canonical(arguments: object) -> str:
     """Arguments as the JSON that the deltas of their call add up to."""
     return json.dumps(arguments, ensure_ascii=False)
+
+
+def is_text(key: str, tool: ToolSpec) -> bool:
+    """Whether an argument can be nothing but text."""
+    schema = tool.properties.get(key)
+    return schema is not None and not any(allows(kind, schema, tool.parameters) for kind in _NOT_TEXT)
 
 
 class _Stop(Exception):
@@ -169,10 +175,7 @@ class JsonDeltas:
 
     def _value(self, key: str, tool: ToolSpec) -> _Steps:
         """Show a value as far as it is certain; return what is owed once the next thing is seen."""
-        schema = tool.properties.get(key)
-        root = tool.parameters
-        textual = schema is not None and not any(allows(kind, schema, root) for kind in _NOT_TEXT)
-        if textual and self._text[self._at] == '"':
+        if is_text(key, tool) and self._text[self._at] == '"':
             self._emit('"')
             yield from self._string(shown=True)
             return '"'

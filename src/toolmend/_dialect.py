@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from toolmend._blocks import Block
+from toolmend._deltas import JsonDeltas
+from toolmend._element_deltas import ElementDeltas
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall, ToolResult, ToolSpec
 
@@ -59,6 +61,16 @@ class Dialect:
             ValueError: there is none; the message is the reason.
         """
         raise NotImplementedError
+
+    def deltas(self, block: Block, opener: str, tools: Toolbox) -> JsonDeltas | ElementDeltas | None:
+        """What follows the arguments of a region while it is written; `None` if they cannot be shown before its end.
+
+        Args:
+            block: the block that opened.
+            opener: the opener as found.
+            tools: the tools that may be called.
+        """
+        return JsonDeltas(tools) if block.json else None
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Write calls as a model would.

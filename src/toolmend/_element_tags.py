@@ -80,6 +80,12 @@ class Tags:
     def _value(self) -> re.Pattern[str]:
         return re.compile(_unnamed(self.value))
 
+    @cached_property
+    def any(self) -> regex.Pattern[str]:
+        """Any tag at all, wherever it stands, in text that arrives in pieces."""
+        kinds = ("wrapper", "unwrap", "call", "end", "value", "stop", "opens", "key_end")
+        return regex.compile(_unnamed("|".join(getattr(self, kind) for kind in kinds)))
+
     def closes(self, text: str, start: int, end: int) -> bool:
         """Whether the closing tag of an argument stands in a stretch of text."""
         return self._stop.search(text, start, end) is not None

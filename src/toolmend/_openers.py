@@ -18,6 +18,7 @@ import regex
 from toolmend._blocks import LEFTOVER, Block, Body
 from toolmend._deltas import JsonDeltas
 from toolmend._dialect import Dialect
+from toolmend._element_deltas import ElementDeltas
 from toolmend._quotation import CODE, REASONING
 from toolmend._toolbox import Toolbox
 
@@ -211,8 +212,8 @@ class OpenBlock:
         self.body = body
         self.opener = opener
         self.lead = lead
-        self.deltas: JsonDeltas | None = None
-        self._skip = len(opener.rstrip("[{ \t\r\n"))  # what stands before the JSON
+        self.deltas: JsonDeltas | ElementDeltas | None = None
+        self._skip = len(opener.rstrip("[{ \t\r\n")) if block.json else 0  # what stands before the JSON
         self._joined: list[str] = []
         self._pieces: list[str] = []
 

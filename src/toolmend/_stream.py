@@ -23,7 +23,6 @@ from collections.abc import Iterable, Sequence
 import regex
 
 from toolmend._blocks import Block, NotHere
-from toolmend._deltas import JsonDeltas
 from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, Reply, TextDelta
 from toolmend._foreign import Foreign
@@ -204,8 +203,8 @@ class StreamParser:
                 return ""
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = OpenBlock(dialect, block, body, opener, lead)
-            if self._stream_arguments and block.json and block.kind == "marked" and not self._ledger.quotation:
-                self._open.deltas = JsonDeltas(self._tools)
+            if self._stream_arguments and block.kind == "marked" and not self._ledger.quotation:
+                self._open.deltas = dialect.deltas(block, opener, self._tools)
             return region
         return ""
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from toolmend._blocks import Block, Body
 from toolmend._dialect import Dialect, Region
 from toolmend._element_body import ElementBody
+from toolmend._element_deltas import ElementDeltas, Reading
 from toolmend._element_tags import Tags
 from toolmend._elements import FoundCall, FoundValue, read_elements
 from toolmend._errors import RenderError
@@ -33,6 +34,7 @@ class ElementDialect(Dialect):
         openers: regular expressions of the openers; ``NAMES`` in them stands for the declared names.
         typed: the tags of the arguments say what type they have.
         complete: without all required arguments it is no call, even if nothing else is wrong with it.
+        shows: arguments can be shown while they are written.
         kind: see `Block`.
     """
 
@@ -41,12 +43,28 @@ class ElementDialect(Dialect):
     openers: ClassVar[tuple[str, ...]]
     typed: ClassVar[bool] = False
     complete: ClassVar[bool] = False
+    shows: ClassVar[bool] = True
     kind: ClassVar[Literal["marked", "plain"]] = "marked"
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A block for each of the openers."""
         names = f"(?:{tools.names})"
         return [Block(opener.replace("NAMES", names), self.body, self.kind) for opener in self.openers]
+
+    def deltas(self, block: Block, opener: str, tools: Toolbox) -> ElementDeltas | None:
+        """See `Dialect.deltas`."""
+        if not self.shows:
+            return None
+
+        def pair(value: FoundValue, text: str) -> tuple[str, Any]:
+            return self.pair(value, self.form.unframed(text))
+
+        reading = Reading(pair, self.verbatim, self.form.framing, textual=not self.typed)
+        return ElementDeltas(self.tags_of(opener), reading, tools)
+
+    def verbatim(self, value: FoundValue) -> bool:
+        """Whether the text of an argument is its value, but for the framing."""
+        return True
 
     def body(self, opener: str, lead: str) -> Body:
         """The body of a region; see `Block`."""

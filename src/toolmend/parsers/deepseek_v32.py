@@ -56,6 +56,10 @@ class DeepSeekV32(ElementDialect):
     )
     openers = (rf"<{_SIGIL}{_BLOCKS}>{SPACE}<｜", rf"<{_SIGIL}invoke[ \t]")
 
+    def verbatim(self, value: FoundValue) -> bool:
+        """JSON is not."""
+        return value.type != "false"
+
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
         """Text, or JSON if it is any."""
         return value.key, json_or_text(text) if value.type == "false" else text

@@ -64,6 +64,10 @@ class KimiK3(ElementDialect):
     )
     openers = (rf"{_RESPONSE}{_OPEN}tools{_SEP}{SPACE}<\|open", rf"{_OPEN}call[ ]{{1,2}}(?:tool|index)=")
 
+    def verbatim(self, value: FoundValue) -> bool:
+        """JSON is not."""
+        return value.type in (None, "string")
+
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
         """Text, or JSON if the tag says so; the key is empty where the text is all arguments."""
         key = value.key.replace("&quot;", '"').replace("&amp;", "&")

@@ -44,6 +44,7 @@ class MiniCPM5(ElementDialect):
         blank=_BLANK,
     )
     complete = True
+    shows = False  # glyphs and sections are replaced
     form = Form(
         call='<function name="{name}">',
         value='<param name="{key}">{value}</param>',

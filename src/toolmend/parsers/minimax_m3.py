@@ -50,6 +50,7 @@ class MiniMaxM3(ElementDialect):
         stop=f"{_NS}</(?P<stop_key>{_KEY})>",
         nests=True,
     )
+    shows = False  # elements of one name become a list
     form = Form(
         wrapper=f"{_SIGIL}<tool_call>\n",
         call=f'{_SIGIL}<invoke name="{{name}}">',
