@@ -8,8 +8,10 @@ worst case; a real model takes seconds.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 from _table import ratio, write
 from langchain_core.language_models import BaseChatModel
@@ -20,7 +22,15 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
 from toolmend.adapters.langchain import FallbackToolChatModel
@@ -52,7 +62,9 @@ def pydantic_ai(*, native: bool) -> FunctionModel:
             for start in range(0, len(ANSWER), 4):
                 yield ANSWER[start : start + 4]
         elif native:
-            yield {0: DeltaToolCall(name="get_weather", json_args=json.dumps(ARGUMENTS))}
+            yield {0: DeltaToolCall(name="get_weather")}
+            for char in json.dumps(ARGUMENTS):  # about as many pieces as the text has
+                yield {0: DeltaToolCall(json_args=char)}
         else:
             for start in range(0, len(FENCE), 4):
                 yield FENCE[start : start + 4]
@@ -102,15 +114,49 @@ def graph(model: BaseChatModel):
     return builder.compile()
 
 
-def main() -> None:
-    rows = []
+def turns(count: int) -> list[ModelMessage]:
+    """A history of so many questions, each with a call."""
+    return [
+        message
+        for n in range(count)
+        for message in (
+            ModelRequest(parts=[UserPromptPart(f"Question {n}?")]),
+            ModelResponse(parts=[ToolCallPart("get_weather", '{"city": "Rome"}', f"call_{n}")]),
+            ModelRequest(parts=[ToolReturnPart("get_weather", "cold in Rome", f"call_{n}")]),
+            ModelResponse(parts=[TextPart("It is cold.")]),
+        )
+    ]
+
+
+async def events(agent: Agent) -> None:
+    async with agent.run_stream_events("Weather?") as stream:
+        async for _ in stream:
+            pass
+
+
+def pydantic_ai_rows() -> Iterator[tuple[str, ...]]:
+    loop = asyncio.new_event_loop()
     bare = Agent(pydantic_ai(native=True), tools=[get_weather])
     for mode in ("native", "prompt"):
         wrapped = Agent(FallbackToolModel(pydantic_ai(native=False), mode=mode), tools=[get_weather])
         assert wrapped.run_sync("Weather in Paris?").output == bare.run_sync("Weather in Paris?").output == ANSWER
-        rows.append(
-            row("PydanticAI `run`", mode, lambda w=wrapped: w.run_sync("Weather?"), lambda: bare.run_sync("Weather?"))
+        for count in (0, 1, 200):
+
+            def run(agent: Agent, history=turns(count)) -> None:  # noqa: B008
+                loop.run_until_complete(agent.run("Weather?", message_history=history))
+
+            label = f"PydanticAI `run`, turns before: {count}"
+            yield row(label, mode, partial(run, wrapped), partial(run, bare))
+        yield row(
+            "PydanticAI `run_stream_events`",
+            mode,
+            lambda w=wrapped: loop.run_until_complete(events(w)),
+            lambda: loop.run_until_complete(events(bare)),
         )
+
+
+def main() -> None:
+    rows = list(pydantic_ai_rows())
     start = {"messages": [HumanMessage("Weather in Paris?")]}
     bare_graph = graph(Scripted(native=True))
     for mode in ("native", "prompt"):

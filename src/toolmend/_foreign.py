@@ -37,6 +37,7 @@ _THIS = re.compile(
     r"(?:the|this|exactly|following|tools?|functions?|calls?|forme|now|please|again|json|[:,\"'`])*", re.IGNORECASE
 )
 
+_FIRST = "<[]"  # one of them stands in every marker
 _MARKER = r"""
     <(?=[|｜]|/?(?:[\w.|-]{1,12}[:|_.])?
         (?:tool|function|invoke|param|arg_|call\b|think|reasoning|escape>|start_of|end_of|start_function|end_function
@@ -107,6 +108,8 @@ def neutral(text: str, mark: str, names: Iterable[str]) -> str:
         mark: the character that breaks the markers.
         names: of the tools: there are formats whose tags are called like them.
     """
+    if not any(char in text for char in _FIRST):
+        return text
     tags = "|".join(map(re.escape, names)) or "(?!)"
     marker = rf"{_MARKER} | <(?=/?(?:{tags})[>\s])"
     return re.sub(marker, lambda found: found.group() + mark, text, flags=re.IGNORECASE | re.VERBOSE)

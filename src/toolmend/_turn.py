@@ -147,9 +147,11 @@ class Turn:
             return self._prompt.render_results(results)
         self._mark = self._foreign.mark
         names = [tool.name for tool in self.callable]
-        return self._prompt.render_results(
-            [replace(result, content=neutral(result.content, self._mark, names)) for result in results]
-        )
+        broken: list[ToolResult] = []
+        for result in results:
+            content = neutral(result.content, self._mark, names)
+            broken.append(result if content == result.content else replace(result, content=content))
+        return self._prompt.render_results(broken)
 
     def mended(self, value: Any) -> Any:
         """What the model wrote, text or arguments, without what `render_results` has broken markers with."""

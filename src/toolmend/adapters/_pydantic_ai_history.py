@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, cast
@@ -131,27 +132,34 @@ def without_system(messages: list[ModelMessage]) -> tuple[list[str], list[ModelM
 
 
 def _response_as_text(message: ModelResponse, turn: Turn) -> ModelResponse:
-    if not any(isinstance(part, ToolCallPart) for part in message.parts):
+    calls = sum(isinstance(part, ToolCallPart) for part in message.parts)
+    if not calls:
         return message
+    changed = copy(message)  # much cheaper than `replace`, and a history has many
+    if calls == len(message.parts):
+        changed.parts = [TextPart(content=_calls_as_text(cast("Sequence[ToolCallPart]", message.parts), turn))]
+        return changed
     parts: list[ModelResponsePart] = []
     for worded, group in groupby(message.parts, lambda p: isinstance(p, (TextPart, ToolCallPart))):
         run = list(group)
         if worded:
             run = [TextPart(content="\n".join(text for text in _wordings(run, turn) if text.strip()))]
         parts.extend(run)
-    return replace(message, parts=parts)
+    changed.parts = parts
+    return changed
 
 
 def _wordings(parts: Iterable[ModelResponsePart], turn: Turn) -> Iterator[str]:
     for is_call, run in groupby(parts, lambda part: isinstance(part, ToolCallPart)):
         if is_call:
-            yield turn.render_calls([_call(part) for part in cast("Iterator[ToolCallPart]", run)])
+            yield _calls_as_text(list(cast("Iterator[ToolCallPart]", run)), turn)
         else:
             yield from (part.content for part in cast("Iterator[TextPart]", run))
 
 
-def _call(part: ToolCallPart) -> ToolCall:
-    return ToolCall(name=part.tool_name, arguments=part.args_as_dict(), id=part.tool_call_id)
+def _calls_as_text(parts: Sequence[ToolCallPart], turn: Turn) -> str:
+    calls = [ToolCall(name=part.tool_name, arguments=part.args_as_dict(), id=part.tool_call_id) for part in parts]
+    return turn.render_calls(calls)
 
 
 def _request_as_text(message: ModelRequest, turn: Turn) -> ModelRequest:
@@ -202,7 +210,10 @@ def _plain(item: UserContent) -> UserContent:
 def _result(part: ModelRequestPart) -> tuple[ToolResult, list[UserContent]]:
     """A tool's answer as text, and the files that came with it."""
     if isinstance(part, ToolReturnPart):
-        text, files = part.model_response_str_and_user_content(**_BARE)
+        if isinstance(part.content, str):
+            text, files = part.content, []
+        else:
+            text, files = part.model_response_str_and_user_content(**_BARE)
         failed = part.outcome in ("failed", "retried")
     else:
         text, files, failed = cast("Any", part).model_response(), [], True

@@ -139,6 +139,9 @@ def get_dialect(name: str, dialects: Iterable[Dialect] = DIALECTS) -> Dialect:
         UnknownDialect: there is none; the message names the nearest.
     """
     dialects = tuple(dialects)
+    for dialect in dialects:
+        if dialect.name == name:
+            return dialect
     table = {dialect.name: dialect for dialect in dialects}
     for known in (name, name.replace("-", "_")):
         found = table.get(known) or next((dialect for dialect in dialects if known in dialect.aliases), None)

@@ -13,12 +13,13 @@ from toolmend._types import ToolCall
 
 __all__ = ["call_object", "json_calls"]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one for each call of a history
 _BESIDE = frozenset({*NAME_KEYS, "type", "id"})
 
 
 def call_object(call: ToolCall) -> str:
     """A call as ``{"name": …, "arguments": {…}}``."""
-    return json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+    return _ENCODER.encode({"name": call.name, "arguments": call.arguments})
 
 
 def json_calls(text: str, *, alone: bool = True) -> list[Written]:
