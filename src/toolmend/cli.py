@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from toolmend._errors import ToolmendError
-from toolmend.workbench.commands import check_data, convert_data, list_dialects, parse_reply
+from toolmend.workbench.commands import check_data, convert_data, examine_server, list_dialects, parse_reply
 
 __all__ = ["app"]
 
@@ -88,6 +88,7 @@ def serve(
 data = typer.Typer(no_args_is_help=True, help="Training and log data: how its calls are written, and rewriting them.")
 app.add_typer(data, name="data")
 app.command("parse")(parse_reply)
+app.command("doctor")(examine_server)
 app.command("dialects")(list_dialects)
 data.command("check")(check_data)
 data.command("convert")(convert_data)

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -23,17 +23,22 @@ from rich.text import Text
 from toolmend._errors import ToolmendError
 from toolmend._stream import StreamParser
 from toolmend._types import ToolSpec, specs_of
+from toolmend.demo import llamacpp
 from toolmend.parsers import DIALECTS
 from toolmend.workbench.anatomy import dissect, names_in
 from toolmend.workbench.batch import Outputs, convert_stream
 from toolmend.workbench.check import check
 from toolmend.workbench.convert import target_of
+from toolmend.workbench.doctor import Server, examine, steps
+from toolmend.workbench.doctor_report import doctor_page, doctor_terminal
+from toolmend.workbench.questions import EMBEDDED, QUESTIONS
 from toolmend.workbench.report import report_page, report_terminal
 from toolmend.workbench.show import page, terminal
 
-__all__ = ["check_data", "convert_data", "list_dialects", "parse_reply"]
+__all__ = ["check_data", "convert_data", "examine_server", "list_dialects", "parse_reply"]
 
 _STDIN = "-"
+_OLLAMA = "http://localhost:11434/v1"
 _Html = Annotated[Path | None, typer.Option("--html", help="Write the same as one self-contained page.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output instead.")]
 _PLAIN_WIDTH = 120
@@ -140,6 +145,56 @@ def convert_data(
         for reason, count in summary.reasons.most_common():
             typer.echo(f"{count:6d}  {reason}")
     raise typer.Exit(1 if summary.rejected else 0)
+
+
+def examine_server(  # noqa: PLR0913, PLR0917 - a command's options
+    base_url: Annotated[str, typer.Option(help="An OpenAI-compatible server; ends in /v1.")] = "",
+    model: Annotated[str, typer.Option(help="The model's name on that server.")] = "",
+    ollama: Annotated[str, typer.Option(help="The same as --model, at Ollama's usual address.")] = "",
+    times: Annotated[int, typer.Option("--times", "-n", help="How often each question is asked.", min=1)] = 1,
+    temperature: Annotated[float, typer.Option(help="How freely the model answers.", min=0)] = 0.0,
+    api_key: Annotated[str, typer.Option(help="Sent as the bearer token.", envvar="OPENAI_API_KEY")] = "none",
+    as_json: _AsJson = False,
+    html: _Html = None,
+) -> None:
+    """Find out where a live server loses the calls of its model, and what to do about it.
+
+    Asks a small graded set of questions, natively and with the tools in the prompt, and prints how often the right
+    calls arrived natively, after toolmend had read the text, and prompted; then a verdict. Without options a tiny model
+    is served by llama.cpp inside this process. The exit code is 1 if calls are lost without toolmend.
+    """
+    if ollama:
+        base_url, model = base_url or _OLLAMA, ollama
+    if bool(base_url) != bool(model):
+        typer.echo("give both --base-url and --model, or neither", err=True)
+        raise typer.Exit(2)
+    with _live(base_url, model) as live:
+        server = replace(live, api_key=api_key, temperature=temperature)
+        questions = QUESTIONS if base_url else EMBEDDED
+        with Progress(TextColumn("asking"), BarColumn(), TimeRemainingColumn(), console=_errors()) as bar:
+            task = bar.add_task("", total=steps(questions, times))
+            findings = examine(server, questions, times=times, progress=lambda: bar.advance(task))
+    if html:
+        html.write_text(doctor_page(findings), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(findings.to_json(), ensure_ascii=False))
+    else:
+        doctor_terminal(_console(), findings)
+    kind = findings.verdict.kind
+    raise typer.Exit(2 if kind == "unreachable" else 0 if kind == "native" else 1)
+
+
+@contextmanager
+def _live(base_url: str, model: str) -> Generator[Server]:
+    """The server asked for, or the embedded one."""
+    if base_url:
+        yield Server(base_url=base_url.rstrip("/"), model=model)
+        return
+    if not llamacpp.available():
+        typer.echo('The embedded model needs more packages: pip install "toolmend[demo]"', err=True)
+        raise typer.Exit(2)
+    with llamacpp.LlamaServer() as llama:
+        yield Server(base_url=llama.base_url, model="tiny")
 
 
 @contextmanager
