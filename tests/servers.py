@@ -59,6 +59,13 @@ def llama_strict() -> Iterator[LlamaServer]:
 
 
 @pytest.fixture(scope="session")
+def llama_turns() -> Iterator[LlamaServer]:
+    """Refuses every role but user and assistant, and these unless they alternate."""
+    with _llama("turns") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def llama_hermes() -> Iterator[LlamaServer]:
     """Shows tools to the model and parses calls in `<tool_call>` tags."""
     with _llama("hermes") as server:

@@ -33,7 +33,7 @@ ORDER = [
     *("_body", "_quotation"),
     *("_deltas", "_element_deltas", "_dialect", "_openers", "_ledger"),
     "_foreign",
-    *("_refusal", "_forced"),
+    *("_refusal", "_forced", "_flat"),
     "parsers",
     "_stream",
     *("_turn", "_swallowed"),

@@ -16,8 +16,8 @@ from typing import Literal, cast
 
 __all__ = ["Refusals", "Refused", "message_of", "refuses_tools"]
 
-Refused = Literal["tools", "choice", "schema"]
-"""Native tools at all; a forced choice among them, without a word; a JSON Schema for the reply."""
+Refused = Literal["tools", "choice", "schema", "system"]
+"""Native tools at all; a forced choice, without a word; a JSON Schema for the reply; a system message."""
 
 _REFUSALS = re.compile(
     r"""
@@ -28,6 +28,7 @@ _REFUSALS = re.compile(
     | unsupported\ param:\ tools                                  # llama-server and llamafile before 2025
     | only\ user\b.*\broles\ are\ supported                       # chat templates without a tool role
     | (?:conversation\ )?roles\ must\ alternate                   # chat templates that want strict turns
+    | system\ role\ (?:is\ )?not\ supported                        # chat templates without one: the text may move
     | jinja\ exception:
     | error\ rendering\ prompt\ with\ jinja                       # LM Studio
     | unable\ to\ generate\ parser\ for\ this\ template           # llama.cpp on a template that raises

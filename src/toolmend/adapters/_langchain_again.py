@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from toolmend._flat import refuses_system
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._langchain_content import parts_of
 from toolmend.adapters._langchain_history import mentions_tools
@@ -30,14 +31,22 @@ class SecondTry:
         may: whether it may be asked as text.
         remember: takes down why this server is to be asked as text from now on, or else what it refuses.
         tell: called with the reader of a second reply when it is through.
-        enforce: see `Request.as_text`; a reply that must be a call and is none is then asked for again.
+        flat: see `Request.as_text`.
+        enforce: the same; a reply that must be a call and is none is then asked for again.
 
     Attributes:
         quoted: the reply with its text as it was, if an error holds it and there is a call in it.
     """
 
     def __init__(
-        self, first: Request, *, may: bool, remember: Callable[..., None], tell: Tell, enforce: str = ""
+        self,
+        first: Request,
+        *,
+        may: bool,
+        remember: Callable[..., None],
+        tell: Tell,
+        enforce: str = "",
+        flat: bool = False,
     ) -> None:
         self.quoted: ChatResult | None = None
         self._first = first
@@ -45,6 +54,7 @@ class SecondTry:
         self._remember = remember
         self._tell = tell
         self._enforce = enforce
+        self._flat = flat
         self._lasting = self._missing = False
         self._asked = False
         self._seen = _Seen()
@@ -55,14 +65,16 @@ class SecondTry:
         """The request as text."""
         self._asked = True
         self._seen = _Seen(self._seen.id)
-        return self._first.as_text(enforce=self._enforce)
+        return self._first.as_text(enforce=self._enforce, flat=self._flat)
 
-    def without_schema(self, request: Request, error: Exception) -> Request | None:
-        """The request without a schema for the reply, if the server takes none."""
-        if not (request.enforced and refuses(error, schema=True)):
+    def adapted(self, request: Request, error: Exception) -> Request | None:
+        """The request as text without what the server objects to, if it is that which it objects to."""
+        found = request.adapted(error, self._enforce)
+        if found is None:
             return None
-        self._remember("takes no schema", "schema")
-        return request.without_schema()
+        self._remember("is particular", found[1])
+        self._flat = self._flat or found[0].flat
+        return found[0]
 
     @property
     def written(self) -> bool:
@@ -74,6 +86,7 @@ class SecondTry:
         may = self._may and not self._asked
         if may and not self._seen.anything and refuses(error):
             self._remember("takes no tools")
+            self._flat = self._flat or refuses(error, refuses_system)
             return True
         lost = swallowed(error) if self._first.turn.active else None
         if lost is None or (self._seen.anything and not lost.in_words):

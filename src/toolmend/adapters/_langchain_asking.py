@@ -145,48 +145,48 @@ class Asking:
         return partial(self._reading.tell, "prompt" if written else "native")
 
     def _ask(self, request: Request) -> ChatResult:
-        try:
-            return self._inner._generate(request.messages, stop=self._stop, **request.arguments)
-        except Exception as error:
-            other = self._second.without_schema(request, error)
-            if other is None:
-                raise
-        return self._inner._generate(other.messages, stop=self._stop, **other.arguments)
+        while True:
+            try:
+                return self._inner._generate(request.messages, stop=self._stop, **request.arguments)
+            except Exception as error:
+                other = self._second.adapted(request, error)
+                if other is None:
+                    raise
+                request = other
 
     async def _aask(self, request: Request) -> ChatResult:
-        try:
-            return await self._inner._agenerate(request.messages, stop=self._stop, **request.arguments)
-        except Exception as error:
-            other = self._second.without_schema(request, error)
-            if other is None:
-                raise
-        return await self._inner._agenerate(other.messages, stop=self._stop, **other.arguments)
+        while True:
+            try:
+                return await self._inner._agenerate(request.messages, stop=self._stop, **request.arguments)
+            except Exception as error:
+                other = self._second.adapted(request, error)
+                if other is None:
+                    raise
+                request = other
 
     def _chunks_of(self, request: Request) -> Generator[ChatGenerationChunk]:
-        other = None
-        try:
-            yield from self._inner_chunks(request)
-        except Exception as error:
-            other = self._second.without_schema(request, error)
-            if other is None:
-                raise
-        if other is not None:
-            yield from self._inner_chunks(other)
+        other: Request | None = request
+        while other is not None:
+            request, other = other, None
+            try:
+                yield from self._inner_chunks(request)
+            except Exception as error:
+                other = self._second.adapted(request, error)
+                if other is None:
+                    raise
 
     async def _achunks_of(self, request: Request) -> AsyncGenerator[ChatGenerationChunk]:
-        other = None
-        try:
-            async with aclosing(self._inner_achunks(request)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except Exception as error:
-            other = self._second.without_schema(request, error)
-            if other is None:
-                raise
-        if other is not None:
-            async with aclosing(self._inner_achunks(other)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        other: Request | None = request
+        while other is not None:
+            request, other = other, None
+            try:
+                async with aclosing(self._inner_achunks(request)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except Exception as error:
+                other = self._second.adapted(request, error)
+                if other is None:
+                    raise
 
     def _other_chunks(self) -> Generator[ChatGenerationChunk]:
         """What the second reply says, or what an error has quoted."""

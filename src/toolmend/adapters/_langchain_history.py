@@ -23,6 +23,7 @@ from langchain_core.messages import (
 )
 from langchain_core.utils.function_calling import convert_to_json_schema
 
+from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
@@ -56,13 +57,14 @@ def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
     return Foreign(results, users=users, system=system)
 
 
-def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "") -> list[BaseMessage]:
+def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", flat: bool = False) -> list[BaseMessage]:
     """Write a conversation without tool messages, tool calls and repeated roles.
 
     Args:
         messages: the conversation; it is not changed.
         turn: offers its tools in the system message and writes calls and results.
         ending: what else the system message is to say at its end.
+        flat: whether the first user message says what the system message would.
 
     Returns:
         New messages: at most one system message, then users and assistants in turn.
@@ -77,20 +79,22 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "") ->
     spoken: list[BaseMessage] = []
     for are_results, group in groupby(messages, lambda message: isinstance(message, ToolMessage)):
         if are_results:
-            _add(spoken, _results(cast("Iterable[ToolMessage]", group), names, turn))
+            spoken.append(_results(cast("Iterable[ToolMessage]", group), names, turn))
             continue
         for message in group:
             match _role(message):
                 case "system" | "developer":
                     system.append(_text_of(message, "\n"))
                 case "assistant":
-                    _add(spoken, _assistant(message, turn))
+                    spoken.append(_assistant(message, turn))
                 case "user":
-                    _add(spoken, _user(message))
+                    spoken.append(_user(message))
                 case _:
                     spoken.append(message)
     instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
-    return [SystemMessage(content=instructions), *spoken] if instructions else spoken
+    if instructions:
+        spoken.insert(0, (HumanMessage if flat else SystemMessage)(content=instructions))
+    return in_turns(spoken, _role, _joined)
 
 
 def _role(message: BaseMessage) -> str:
@@ -172,18 +176,13 @@ def _user(message: BaseMessage) -> HumanMessage:
     return HumanMessage(content=content, name=message.name, id=message.id)
 
 
-def _add(spoken: list[BaseMessage], message: BaseMessage) -> None:
-    """Append a message, or join it to the one before if that has the same role."""
-    if not spoken or type(spoken[-1]) is not type(message):
-        spoken.append(message)
-        return
-    before = spoken[-1]
+def _joined(before: BaseMessage, message: BaseMessage) -> BaseMessage:
     texts = [content_of(before), content_of(message)]
     content: Content = [*_blocks_of(before), *_blocks_of(message)]
     if all(isinstance(text, str) for text in texts):
         content = "\n\n".join(cast("Iterable[str]", filter(None, texts)))
     extras = {**before.additional_kwargs, **message.additional_kwargs}
-    spoken[-1] = before.model_copy(update={"content": content, "additional_kwargs": extras})
+    return before.model_copy(update={"content": content, "additional_kwargs": extras})
 
 
 def _blocks_of(message: BaseMessage) -> list[Block]:

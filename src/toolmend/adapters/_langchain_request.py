@@ -6,7 +6,7 @@ here they are read back. A request can be asked as it is, or as text where tools
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,8 +14,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema, response_format
-from toolmend._refusal import refuses_tools
+from toolmend._refusal import Refused, refuses_tools
 from toolmend._turn import Options, ToolChoice, Turn
 from toolmend.adapters._langchain_history import (
     answer_format,
@@ -42,6 +43,7 @@ class Request:
         turn: made from the function tools among the arguments.
         written: whether tools, calls and results are in the messages as text.
         enforced: whether a schema goes along that the reply, which must be a call, has to fit.
+        flat: whether what the system message would say stands in the first user message.
         native: of a request as text, the request that it was.
     """
 
@@ -50,6 +52,7 @@ class Request:
     turn: Turn
     written: bool = False
     enforced: bool = False
+    flat: bool = False
     native: Request | None = None
 
     @classmethod
@@ -77,13 +80,14 @@ class Request:
         """Whether a server without tools could stumble over this request."""
         return not self.written and (bool(self.turn.tools) or mentions_tools(self.messages))
 
-    def as_text(self, *, keep_builtin: bool = False, enforce: str = "") -> Request:
+    def as_text(self, *, keep_builtin: bool = False, enforce: str = "", flat: bool = False) -> Request:
         """The same request with its tools, calls and results as text.
 
         Args:
             keep_builtin: whether tools that the provider runs itself are still sent.
             enforce: if a call must be made: the argument that takes a schema for the reply, ``"format"`` or
                 ``"extra_body"``.
+            flat: whether there is to be no system message.
         """
         if not self.has_tools:
             return self
@@ -100,12 +104,20 @@ class Request:
             elif enforced:
                 others: dict[str, Any] = arguments.get("extra_body") or {}
                 arguments["extra_body"] = {**others, "response_format": response_format(schema)}
-        messages = as_text(self.messages, self.turn, ending=ending)
-        return replace(self, messages=messages, arguments=arguments, written=True, enforced=enforced, native=self)
+        messages = as_text(self.messages, self.turn, ending=ending, flat=flat)
+        return replace(
+            self, messages=messages, arguments=arguments, written=True, enforced=enforced, flat=flat, native=self
+        )
 
-    def without_schema(self) -> Request:
-        """The request as text, but without a schema for the reply."""
-        return self.native.as_text() if self.native else self
+    def adapted(self, error: Exception, enforce: str) -> tuple[Request, Refused] | None:
+        """The request as text without what the server objects to, and what that is: a schema or a system message."""
+        if self.native is None:
+            return None
+        if self.enforced and refuses(error, refuses_schema):
+            return self.native.as_text(flat=self.flat), "schema"
+        if not self.flat and refuses(error, refuses_system):
+            return self.native.as_text(enforce=enforce if self.enforced else "", flat=True), "system"
+        return None
 
 
 def as_openai(tool: Any) -> Any:
@@ -114,17 +126,12 @@ def as_openai(tool: Any) -> Any:
     return tool if is_named or _is_builtin(tool) else convert_to_openai_tool(tool)
 
 
-def refuses(error: Exception, *, schema: bool = False) -> bool:
-    """Whether the server says that it cannot take tools, however the client library shows that.
-
-    Args:
-        error: what the inner model raised.
-        schema: rather ask whether it takes no schema for a reply.
-    """
+def refuses(error: Exception, says: Callable[[int | None, object], bool] = refuses_tools) -> bool:
+    """Whether the server says that it cannot take tools, or something else, however the client library shows that."""
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     said = (getattr(error, "body", None), getattr(error, "error", None), str(error))
-    return any((refuses_schema if schema else refuses_tools)(status, body) for body in said if body)
+    return any(says(status, body) for body in said if body)
 
 
 def _is_builtin(tool: object) -> bool:

@@ -22,6 +22,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
+from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema
 from toolmend._refusal import message_of, refuses_tools
 from toolmend._swallowed import comes_to_nothing, swallowed
@@ -118,6 +119,7 @@ class SecondTry:
         self._why = f"cannot take tools ({_message_of(error)})"
         if any(refusals) and not shown:
             self._refused = all(refusals)
+            self._outgoing.flat |= isinstance(error, ModelHTTPError) and refuses_system(error.status_code, error.body)
             return self._may and not self.asked
         lost = swallowed(error) if self._turn.active else None
         if lost is None or (shown and not lost.in_words):
@@ -149,12 +151,17 @@ class SecondTry:
             self._missing = True  # there had to be a call
         return self._lasting or self._missing
 
-    def drops_schema(self, error: ModelHTTPError) -> bool:
-        """Whether the request is asked again without a schema for the reply, since the server takes none."""
-        if not (self._outgoing.enforces and refuses_schema(error.status_code, error.body)):
+    def adapts(self, error: ModelHTTPError) -> bool:
+        """Whether the request as text is asked again without what the server objects to."""
+        outgoing, said = self._outgoing, (error.status_code, error.body)
+        if outgoing.enforces and refuses_schema(*said):
+            outgoing.enforces = False
+            self._remember("takes no schema", "schema")
+        elif not outgoing.flat and outgoing.rewritable and refuses_system(*said):
+            outgoing.flat = True
+            self._remember("takes no system message", "system")
+        else:
             return False
-        self._remember("takes no schema", "schema")
-        self._outgoing.enforces = False
         return True
 
     def settled(self, first: ModelResponse | None, response: ModelResponse) -> ModelResponse:

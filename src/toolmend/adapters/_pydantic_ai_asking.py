@@ -60,12 +60,12 @@ class Asking:
         return report.told(second.settled(first, response), outgoing.turn)
 
     async def _request_as_text(self) -> ModelResponse:
-        try:
-            return await self._model.request(*self._outgoing.as_text())
-        except ModelHTTPError as error:
-            if not self._second.drops_schema(error):
-                raise
-        return await self._model.request(*self._outgoing.as_text())
+        while True:
+            try:
+                return await self._model.request(*self._outgoing.as_text())
+            except ModelHTTPError as error:
+                if not self._second.adapts(error):
+                    raise
 
     @asynccontextmanager
     async def stream(
@@ -79,12 +79,12 @@ class Asking:
                 return await stack.enter_async_context(self._model.request_stream(*arguments, run_context))
 
             async def as_text() -> StreamedResponse:
-                try:
-                    return await opened(outgoing.as_text())
-                except ModelHTTPError as error:
-                    if not second.drops_schema(error):
-                        raise
-                return await opened(outgoing.as_text())
+                while True:
+                    try:
+                        return await opened(outgoing.as_text())
+                    except ModelHTTPError as error:
+                        if not second.adapts(error):
+                            raise
 
             async def ask_again() -> StreamedResponse:
                 second.asked = True

@@ -31,6 +31,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import ModelRequestParameters
 
+from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
@@ -52,21 +53,37 @@ _BARE = (
 )
 
 
-def history_as_text(messages: Iterable[ModelMessage], turn: Turn) -> list[ModelMessage]:
-    """Rewrite calls and results as text, in the format that the turn asks the model to write."""
-    history: list[ModelMessage] = []
-    for message in messages:
-        if isinstance(message, ModelResponse):
-            # An empty one is no message on the wire: the requests around it would meet.
-            if message.parts:
-                history.append(_response_as_text(message, turn))
-            continue
-        before = history[-1] if history else None
-        if isinstance(before, ModelRequest):
-            history[-1] = _request_as_text(replace(message, parts=[*before.parts, *message.parts]), turn)
-        else:
-            history.append(_request_as_text(message, turn))
-    return history
+def history_as_text(messages: Iterable[ModelMessage], turn: Turn, *, opening: str | None = None) -> list[ModelMessage]:
+    """Rewrite calls and results as text, in the format that the turn asks the model to write.
+
+    Args:
+        messages: the conversation.
+        turn: writes the calls and results.
+        opening: what the first user message says before all else; then there are no system prompts any more.
+    """
+    # An empty response is no message on the wire: the requests around it would meet.
+    spoken = [message for message in messages if message.parts or isinstance(message, ModelRequest)]
+    if opening is not None:
+        spoken = [ModelRequest(parts=[UserPromptPart(opening)]), *map(_without_system_role, spoken)]
+    return [
+        _response_as_text(message, turn) if isinstance(message, ModelResponse) else _request_as_text(message, turn)
+        for message in in_turns(spoken, _role, _joined)
+    ]
+
+
+def _role(message: ModelMessage) -> str:
+    return "assistant" if isinstance(message, ModelResponse) else "user"
+
+
+def _joined(before: Any, message: Any) -> Any:
+    return replace(message, parts=[*before.parts, *message.parts])
+
+
+def _without_system_role(message: ModelMessage) -> ModelMessage:
+    if isinstance(message, ModelResponse):
+        return message
+    parts = [UserPromptPart(part.content) if isinstance(part, SystemPromptPart) else part for part in message.parts]
+    return replace(message, parts=parts, instructions=None)
 
 
 def is_suspended(messages: Sequence[ModelMessage]) -> bool:

@@ -59,6 +59,7 @@ class Outgoing:
         params: the settled parameters; they describe the reply that the framework is to see.
         turn: offers the tools and reads the reply.
         rewritable: there are tools, calls or results in the request, so that `as_text` differs.
+        flat: `as_text` says in the first user message what the system message would say.
         enforces: `as_text` sends a schema along that the reply, which must be a call, has to fit.
 
     Raises:
@@ -76,7 +77,7 @@ class Outgoing:
     ) -> None:
         self.native = native
         self.params = params
-        self.enforces = False
+        self.enforces = self.flat = False
         self._settings = settings
         self._defaults = defaults
         messages = native[0]
@@ -113,8 +114,10 @@ class Outgoing:
             texts = [*system, *(part.content for part in parts), *schema, self.turn.instructions]
             dynamic = any(part.dynamic for part in parts)
             parts = [InstructionPart(content="\n\n".join(texts), dynamic=dynamic)]
-        history = history_as_text(messages, self.turn)
-        return history, self._settings_as_text(), self._params_as_text(parts)
+        opening = "\n\n".join(part.content for part in parts) if self.flat else None
+        history = history_as_text(messages, self.turn, opening=opening)
+        params = self._params_as_text([] if self.flat else parts)
+        return history, self._settings_as_text(), replace(params, instruction_parts=[]) if self.flat else params
 
     def _params_as_text(self, parts: list[InstructionPart]) -> ModelRequestParameters:
         params = self.native[2]

@@ -173,7 +173,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         known = asked in self._refusals or (enforce and self._refusals.has(*asked, "choice"))
         if not (self._only_prompts or (known and self.mode == "auto")):
             return request
-        return request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce)
+        flat = self._refusals.has(*asked, "system")
+        return request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce, flat=flat)
 
     def _schema_argument(self, request: Request) -> str:
         """The argument that holds a reply, which must be a call, to a schema; none if the server minds."""
@@ -193,6 +194,7 @@ class FallbackToolChatModel(ChatModelWrapper):
             remember=partial(self._remember, self._asked(request)),
             tell=partial(told, "prompt"),
             enforce=self._schema_argument(request),
+            flat=self._refusals.has(self.server, self._asked(request), "system"),
         )
         reading = Reading(told, blocks=self.output_version == "v1", stream_arguments=self.stream_arguments)
         return Asking(self.inner, request, second, reading, stop=stop)

@@ -229,6 +229,7 @@ class FallbackToolModel(WrapperModel):
         outgoing = Outgoing(native, settings, params, defaults=self.settings, options=self.options)
         # Only where there is a server, and it has not refused.
         known = self.wrapped.base_url is not None and not self.refusals.has(*self._server, "schema")
+        outgoing.flat = self.refusals.has(*self._server, "system")
         outgoing.enforces = outgoing.turn.forced and known and self.mode != "native"
         return outgoing
 

@@ -34,6 +34,22 @@ STRICT: Final = """\
 """
 """Refuses the role `tool`, as templates of Gemma and the first Mistral models do."""
 
+TURNS: Final = """\
+{%- if messages[0].role == 'system' -%}
+    {{- raise_exception('System role not supported') -}}
+{%- endif -%}
+{%- for message in messages -%}
+    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') -}}
+    {%- endif -%}
+    {{- '<|im_start|>' ~ message.role ~ '\\n' ~ (message.content or '') ~ '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{- '<|im_start|>assistant\\n' -}}
+{%- endif -%}
+"""
+"""Knows users and assistants alone, strictly in turn, as the first templates of Gemma and Mistral do."""
+
 HERMES: Final = """\
 {%- set ns = namespace(system='You are a helpful assistant.') -%}
 {%- if messages and messages[0].role == 'system' -%}
@@ -133,6 +149,6 @@ CODER: Final = """\
 """Shows the tools and writes calls as tagged parameters, as Qwen3-Coder does."""
 
 TEMPLATES: Final[Mapping[str, str]] = MappingProxyType(
-    {"plain": PLAIN, "strict": STRICT, "hermes": HERMES, "coder": CODER}
+    {"plain": PLAIN, "strict": STRICT, "turns": TURNS, "hermes": HERMES, "coder": CODER}
 )
 """The templates by name."""
