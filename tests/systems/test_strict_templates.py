@@ -86,12 +86,12 @@ async def test_pydantic_ai(
         for _ in range(2):
             output, _ = await run_agent(way, agent, "weather in Paris", message_history=history)
             assert output == DEFAULT
-    # The tiny model knows its question only when nothing stands before it in the same message.
+    # llama.cpp moves a lone system message itself; the tiny model then does not know its question any more.
     asked = bool(history) or fixture == "llama_strict"
     assert weather.cities == ["Paris", "Paris"] * asked
     first = sent[-1]["messages"][0]
     assert "You are helpful." in first["content"]
-    assert first["role"] == ("user" if fixture == "llama_turns" else "system")
+    assert first["role"] == ("user" if fixture == "llama_turns" and history else "system")
     assert len(sent) <= 4 + 2  # what was refused is not tried again
 
 
