@@ -40,3 +40,4 @@ def test_others_stay_by_themselves() -> None:
 )
 def test_refusals(status: int, body: object, refused: bool) -> None:
     assert refuses_system(status, body) is refused
+    assert refuses_system(status, body, surely=True) is (refused and "System role" in str(body))

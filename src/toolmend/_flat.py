@@ -17,6 +17,7 @@ __all__ = ["in_turns", "refuses_system"]
 
 _T = TypeVar("_T")
 
+_SURELY = re.compile(r"system role (?:is )?not supported", re.IGNORECASE)
 _REFUSALS = re.compile(
     r"""
       system\ role\ (?:is\ )?not\ supported
@@ -45,6 +46,12 @@ def in_turns(messages: Iterable[_T], role: Callable[[_T], str], join: Callable[[
     return turns
 
 
-def refuses_system(status: int | None, body: object) -> bool:
-    """Whether an error means that this server's chat template has no place for a system message."""
-    return status in _STATUSES and _REFUSALS.search(message_of(body)) is not None
+def refuses_system(status: int | None, body: object, *, surely: bool = False) -> bool:
+    """Whether an error means that this server's chat template has no place for a system message.
+
+    Args:
+        status: the HTTP status.
+        body: the body as the client library shows it.
+        surely: whether it must not be about another role, since there were others in the request.
+    """
+    return status in _STATUSES and (_SURELY if surely else _REFUSALS).search(message_of(body)) is not None

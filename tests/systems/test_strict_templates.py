@@ -22,11 +22,14 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.tools import ToolDefinition
 
+from tests.adapters.broken_server import error, serving
 from tests.adapters.langchain_scripts import WAYS, Way, get_weather
-from tests.adapters.pydantic_ai_scripts import run_agent
+from tests.adapters.pydantic_ai_scripts import fence, run_agent
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 from toolmend.demo.replies import DEFAULT
@@ -137,3 +140,55 @@ async def test_langchain(request: pytest.FixtureRequest, fixture: str, mode: Any
     assert roles(sent[-1])[:2] == (["user", "assistant"] if flat else ["system", "assistant"])
     assert "Be brief.\n\nBe kind.\n\nYou can call tools." in sent[-1]["messages"][0]["content"]
     assert len(sent) <= 2 + 2
+
+
+NO_TOOLS = error(400, "m does not support tools")
+NO_SYSTEM = error(404, "System role not supported")
+CALL = fence("get_weather", city="Paris")
+REFUSED = [
+    pytest.param([NO_TOOLS, NO_SYSTEM, CALL, CALL], [["system", "user"], ["user"], ["user"]], id="one by one"),
+    pytest.param([NO_SYSTEM, CALL, CALL], [["user"], ["user"]], id="at once"),
+]
+
+
+@pytest.mark.parametrize(("answers", "expected"), REFUSED)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_no_system_role_in_pydantic_ai(answers: Any, expected: list[list[str]], stream: bool) -> None:
+    with serving(*answers) as server:
+        async with httpx2.AsyncClient() as http:
+            client = openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0, http_client=http)
+            model = FallbackToolModel(OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client)))
+            params = ModelRequestParameters(function_tools=[ToolDefinition(name="get_weather")])
+            asked: list[ModelMessage] = [
+                ModelRequest(parts=[SystemPromptPart("Be brief."), UserPromptPart("Weather?")])
+            ]
+            for _ in range(2):
+                if stream:
+                    async with model.request_stream(asked, None, params) as response:
+                        async for _ in response:
+                            pass
+                    parts = response.get().parts
+                else:
+                    parts = (await model.request(asked, None, params)).parts
+                assert [part.part_kind for part in parts] == ["tool-call"]
+    assert [roles(body) for body in server.bodies[1:]] == expected
+    text = server.bodies[-1]["messages"][0]["content"]
+    assert text.startswith("Be brief.\n\nYou can call tools.")
+    assert text.endswith("\n\nWeather?")
+
+
+@pytest.mark.parametrize(("answers", "expected"), REFUSED)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+async def test_no_system_role_in_langchain(answers: Any, expected: list[list[str]], way: Way) -> None:
+    with serving(*answers) as server, httpx2.Client() as http:
+        async with httpx2.AsyncClient() as ahttp:
+            clients: Any = {"http_client": http, "http_async_client": ahttp}
+            inner = ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr("none"), max_retries=0, **clients)
+            llm = FallbackToolChatModel(inner).bind_tools([get_weather])
+            for _ in range(2):
+                made = await way(llm, [SystemMessage("Be brief."), HumanMessage("Weather?")])
+                assert made.tool_calls
+    assert [roles(body) for body in server.bodies[1:]] == expected
+    text = server.bodies[-1]["messages"][0]["content"]
+    assert text.startswith("Be brief.\n\nYou can call tools.")
+    assert text.endswith("\n\nWeather?")

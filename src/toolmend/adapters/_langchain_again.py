@@ -7,6 +7,7 @@ ends: until then the chunks that end it are held back, since two ends would be a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -86,7 +87,9 @@ class SecondTry:
         may = self._may and not self._asked
         if may and not self._seen.anything and refuses(error):
             self._remember("takes no tools")
-            self._flat = self._flat or refuses(error, refuses_system)
+            if refuses(error, partial(refuses_system, surely=True)):
+                self._flat = True
+                self._remember("takes no system message", "system")
             return True
         lost = swallowed(error) if self._first.turn.active else None
         if lost is None or (self._seen.anything and not lost.in_words):

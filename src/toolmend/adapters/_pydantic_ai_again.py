@@ -119,7 +119,8 @@ class SecondTry:
         self._why = f"cannot take tools ({_message_of(error)})"
         if any(refusals) and not shown:
             self._refused = all(refusals)
-            self._outgoing.flat |= isinstance(error, ModelHTTPError) and refuses_system(error.status_code, error.body)
+            if isinstance(error, ModelHTTPError) and refuses_system(error.status_code, error.body, surely=True):
+                self._takes_no_system()
             return self._may and not self.asked
         lost = swallowed(error) if self._turn.active else None
         if lost is None or (shown and not lost.in_words):
@@ -158,11 +159,14 @@ class SecondTry:
             outgoing.enforces = False
             self._remember("takes no schema", "schema")
         elif not outgoing.flat and outgoing.rewritable and refuses_system(*said):
-            outgoing.flat = True
-            self._remember("takes no system message", "system")
+            self._takes_no_system()
         else:
             return False
         return True
+
+    def _takes_no_system(self) -> None:
+        self._outgoing.flat = True
+        self._remember("takes no system message", "system")
 
     def settled(self, first: ModelResponse | None, response: ModelResponse) -> ModelResponse:
         """The second response, searched, with what the first one has cost."""
