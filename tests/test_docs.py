@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from toolmend.demo.llamacpp import LlamaServer
 from toolmend.demo.ollama_standin import OllamaStandin
+from toolmend.workbench.convert import convert
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -65,3 +67,19 @@ def test_the_changelog_has_the_version() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("library", ["ray", "datasets"])
+def test_large_data_is_converted_as_on_the_command_line(library: str, tmp_path: Path) -> None:
+    """The examples for other people's machinery; they need the group `corpora`."""
+    pytest.importorskip(library, reason=f"{library} is not installed: its example is not run")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    call = '<tool_call>{"name": "ping", "arguments": {}}</tool_call>'
+    lines = [json.dumps({"n": n, "messages": [{"role": "assistant", "content": call}]}) for n in range(600)]
+    lines[7] = "{"
+    source, target = tmp_path / "in.jsonl", tmp_path / "out"
+    source.write_text("\n".join(lines))
+    run(f"examples/convert_with_{library}.py", str(source), str(target), "qwen3_coder", RAY_USAGE_STATS_ENABLED="0")
+    table = parquet.read_table(target).to_pydict()
+    assert table["text"] == [line if n == 7 else convert(line, "qwen3_coder") for n, line in enumerate(lines)]
+    assert [n for n, reason in enumerate(table["reason"]) if reason] == [7]
