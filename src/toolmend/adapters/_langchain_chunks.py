@@ -99,6 +99,9 @@ class StreamedReply:
             pieces += self._stopped()
         if message.chunk_position == "last":
             pieces += self._rest()
+        if pieces == [content_of(message)] and not (message.tool_call_chunks or self._waiting or self._search.held):
+            yield chunk  # the usual case: it passes as it is
+            return
         if has_text:  # the pieces stand for the content now
             message = message.model_copy(update={"content": self._empty})
         rest = ChatGenerationChunk(message=message, generation_info=info)
@@ -154,7 +157,7 @@ class StreamedReply:
         waits = ends and bool(self._search.held)
         splits = waits or self._waiting or message.tool_call_chunks
         if len(pieces) == 1 and isinstance(pieces[0], str) and not splits:
-            # The usual case: one chunk in, one chunk out.
+            # Nearly as usual: one chunk in, one chunk out.
             message = message.model_copy(update={"content": self._content(pieces.pop())})
             rest, needed = ChatGenerationChunk(message=message, generation_info=info), True
         yield from self._sent(pieces)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, cast
 
@@ -99,10 +100,13 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
 
 def _role(message: BaseMessage) -> str:
     """Who speaks, in the words of the wire."""
-    if isinstance(message, ChatMessage):
-        return message.role
+    return message.role if isinstance(message, ChatMessage) else _role_of(type(message))
+
+
+@lru_cache(maxsize=64)
+def _role_of(kind: type[BaseMessage]) -> str:
     roles = {SystemMessage: "system", AIMessage: "assistant", HumanMessage: "user"}
-    return next((role for kind, role in roles.items() if isinstance(message, kind)), "")
+    return next((role for known, role in roles.items() if issubclass(kind, known)), "")
 
 
 def answer_format(arguments: dict[str, Any]) -> str:
@@ -161,6 +165,12 @@ def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
     if isinstance(message, AIMessage) and message.tool_calls:
         calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in message.tool_calls]
         text = "\n".join(filter(None, [text, turn.render_calls(calls)]))
+    elif (
+        type(message) is AIMessage
+        and content_of(message) == text
+        and not (message.additional_kwargs or message.response_metadata or message.invalid_tool_calls)
+    ):
+        return message  # nothing but text, as most of a long history
     # The reply's metadata stays behind: it may say that the content is a list of blocks, which it
     # is no longer.
     extras = {
@@ -170,6 +180,8 @@ def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
 
 
 def _user(message: BaseMessage) -> HumanMessage:
+    if type(message) is HumanMessage and isinstance(content_of(message), str):
+        return message
     content: Content = _text_of(message, "\n")
     if any(text_in(part) is None for part in parts_of(message)):
         content = _blocks_of(message)
@@ -190,4 +202,7 @@ def _blocks_of(message: BaseMessage) -> list[Block]:
 
 
 def _text_of(message: BaseMessage, between: str) -> str:
+    content = content_of(message)
+    if isinstance(content, str):
+        return content
     return between.join(filter(None, map(text_in, parts_of(message))))

@@ -9,6 +9,7 @@ it in its place.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.language_models.base import LangSmithParams
@@ -22,6 +23,15 @@ _TAKEN_OVER = (
     *("rate_limiter", "cache", "output_version", "disable_streaming"),
     *("callbacks", "tags", "verbose"),
 )
+_NAMES = ("model_name", "model", "model_id", "model_path")
+_ADDRESSES = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url")
+
+
+@lru_cache(maxsize=64)
+def _known(kind: type[BaseChatModel], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the attributes that models of a kind have; to ask one for any other is slow."""
+    free = kind.model_config.get("extra") == "allow"
+    return tuple(name for name in names if free or name in kind.model_fields or hasattr(kind, name))
 
 
 class ChatModelWrapper(BaseChatModel):
@@ -49,15 +59,13 @@ class ChatModelWrapper(BaseChatModel):
     @property
     def model_name(self) -> str | None:
         """The name of the inner model, if it tells it."""
-        keys = ("model_name", "model", "model_id", "model_path")
-        names = (getattr(self.inner, key, None) for key in keys)
+        names = (getattr(self.inner, key, None) for key in _known(type(self.inner), _NAMES))
         return next((name for name in names if isinstance(name, str) and name), None)
 
     @property
     def server(self) -> str:
         """Where the inner model sends its requests, as far as it tells."""
-        keys = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url")
-        urls = (getattr(self.inner, key, None) for key in keys)
+        urls = (getattr(self.inner, key, None) for key in _known(type(self.inner), _ADDRESSES))
         return next((str(url) for url in urls if url), type(self.inner).__name__)
 
     @property
@@ -66,13 +74,12 @@ class ChatModelWrapper(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        # Some integrations leave the model's name out of their own cache key, so that two models
-        # would share their replies.
-        return {
-            "model": self.model_name,
-            "server": self.server,
-            "inner": self.inner._get_llm_string(),
-        }
+        return {"model": self.model_name, "server": self.server}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of the cache. Some integrations leave the model's name out of theirs, so that two
+        # models would share their replies; ours stands beside it.
+        return f"{super()._get_llm_string(stop, **kwargs)} {self.inner._get_llm_string()}"
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         # Traces keep the repr of a model; the inner model's may hold headers with keys in them.

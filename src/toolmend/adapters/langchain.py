@@ -31,6 +31,7 @@ except ImportError as error:
         'this adapter needs langchain-core; install it with: pip install "toolmend[langchain]"'
     ) from error
 
+from toolmend._events import ToolCallFailed
 from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals, Refused
 from toolmend._turn import Options, Reader
@@ -206,6 +207,8 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     def _told(self, model: str, mode: Literal["native", "prompt"], reader: Reader) -> dict[str, Any]:
         """Tell what was done for a reply, and what is to stand in its metadata."""
+        if mode == "native" and not (reader.calls or any(isinstance(one, ToolCallFailed) for one in reader.events)):
+            return {}
         recovery = Recovery.of([reader], model=model, server=self.server, mode=mode)
         tell(recovery, self.on_recovery)
         details = recovery.details
@@ -265,10 +268,11 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        options = self.options or Options()
-        dialects = [dialect.name for dialect in options.dialects]
-        written = {"dialects": dialects, "prompt_dialect": options.prompt_dialect}
-        return {**super()._identifying_params, "mode": self.mode, **written}
+        params = {**super()._identifying_params, "mode": self.mode}
+        if self.options is not None:
+            params["dialects"] = [dialect.name for dialect in self.options.dialects]
+            params["prompt_dialect"] = self.options.prompt_dialect
+        return params
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return [*super().__repr_args__(), ("mode", self.mode)]
