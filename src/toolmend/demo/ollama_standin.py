@@ -281,6 +281,7 @@ class _Listener(ThreadingHTTPServer):
     """Hands connections to `_Exchange` and remembers them, so that it can hang up."""
 
     daemon_threads = True
+    request_queue_size = 128  # agents come in crowds
 
     def __init__(self, standin: OllamaStandin) -> None:
         self.standin = standin
