@@ -882,6 +882,7 @@ def test_the_rest_of_the_model_is_the_wrapped_ones() -> None:
     inner = Script(model_name="gemma", settings={"seed": 1}).model
     model = FallbackToolModel(inner)
     assert (model.model_name, model.system, model.settings) == ("gemma", "function", {"seed": 1})
+    assert model.model_id == inner.model_id == "function:gemma"  # durable engines name their work by it
     assert model.profile == inner.profile
     assert model == FallbackToolModel(inner)
     assert model != FallbackToolModel(inner, mode="prompt")
