@@ -15,7 +15,7 @@ from functools import partial
 
 from _table import ratio, write
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -96,8 +96,11 @@ class Scripted(BaseChatModel):
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         text = ANSWER if answered(messages) else FENCE
         if text is FENCE and self.native:
-            call = {"name": "get_weather", "args": json.dumps(ARGUMENTS), "id": "1", "index": 0}
+            call = {"name": "get_weather", "args": "", "id": "1", "index": 0}
             yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[call]))
+            for char in json.dumps(ARGUMENTS):  # about as many pieces as the text has
+                piece = {"name": None, "args": char, "id": None, "index": 0}
+                yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[piece]))
             return
         for start in range(0, len(text), 4):
             yield ChatGenerationChunk(message=AIMessageChunk(text[start : start + 4]))
@@ -155,24 +158,40 @@ def pydantic_ai_rows() -> Iterator[tuple[str, ...]]:
         )
 
 
+def langgraph_rows() -> Iterator[tuple[str, ...]]:
+    bare = graph(Scripted(native=True))
+    for mode in ("native", "prompt"):
+        wrapped = graph(FallbackToolChatModel(Scripted(native=False), mode=mode))
+        start = {"messages": [HumanMessage("Weather in Paris?")]}
+        assert wrapped.invoke(start)["messages"][-1].text == bare.invoke(start)["messages"][-1].text == ANSWER
+        for count in (0, 1, 200):
+            past = {"messages": [*spoken(count), *start["messages"]]}
+            yield row(f"LangGraph `invoke`, turns before: {count}", mode, *invoked(wrapped, bare, past))
+        yield row("LangGraph `stream`", mode, partial(streamed, wrapped, start), partial(streamed, bare, start))
+
+
+def invoked(wrapped, bare, past) -> tuple[partial, partial]:
+    return partial(wrapped.invoke, past), partial(bare.invoke, past)
+
+
+def spoken(count: int) -> list[BaseMessage]:
+    """A history of so many questions, each with a call."""
+    call = {"name": "get_weather", "args": {"city": "Rome"}}
+    return [
+        message
+        for n in range(count)
+        for message in (
+            HumanMessage(f"Question {n}?"),
+            AIMessage("", tool_calls=[{**call, "id": f"call_{n}"}]),
+            ToolMessage("cold in Rome", tool_call_id=f"call_{n}"),
+            AIMessage("It is cold."),
+        )
+    ]
+
+
 def main() -> None:
     rows = list(pydantic_ai_rows())
-    start = {"messages": [HumanMessage("Weather in Paris?")]}
-    bare_graph = graph(Scripted(native=True))
-    for mode in ("native", "prompt"):
-        wrapped_graph = graph(FallbackToolChatModel(Scripted(native=False), mode=mode))
-        assert wrapped_graph.invoke(start)["messages"][-1].text == bare_graph.invoke(start)["messages"][-1].text
-        rows.append(
-            row("LangGraph `invoke`", mode, lambda w=wrapped_graph: w.invoke(start), lambda: bare_graph.invoke(start))
-        )
-        rows.append(
-            row(
-                "LangGraph `stream`",
-                mode,
-                lambda w=wrapped_graph: streamed(w, start),
-                lambda: streamed(bare_graph, start),
-            )
-        )
+    rows.extend(langgraph_rows())
     write("overhead", ("run", "mode", "wrapped", "bare, native", "ratio"), rows)
 
 
