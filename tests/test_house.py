@@ -36,7 +36,7 @@ ORDER = [
     *("_refusal", "_forced", "_flat"),
     "parsers",
     "_stream",
-    *("_turn", "_swallowed"),
+    *("_turn", "_swallowed", "_preflight"),
     "_recovery",
     "__init__",
     "adapters",

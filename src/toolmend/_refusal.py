@@ -16,8 +16,9 @@ from typing import Literal, cast
 
 __all__ = ["Refusals", "Refused", "message_of", "refuses_tools"]
 
-Refused = Literal["tools", "choice", "schema", "system"]
-"""Native tools at all; a forced choice, without a word; a JSON Schema for the reply; a system message."""
+Refused = Literal["tools", "choice", "schema", "system", "asked"]
+"""Native tools at all; a forced choice, without a word; a JSON Schema for the reply; a system message.
+Or nothing, but it was asked about itself."""
 
 _REFUSALS = re.compile(
     r"""

@@ -39,6 +39,7 @@ from toolmend.adapters._langchain_again import SecondTry
 from toolmend.adapters._langchain_asking import Asking, Reading
 from toolmend.adapters._langchain_request import CHOICE, Request, as_openai
 from toolmend.adapters._langchain_wrapper import ChatModelWrapper
+from toolmend.adapters._probe import aask_first, ask_first
 
 if TYPE_CHECKING:
     from toolmend.adapters._langchain_middleware import FallbackToolMiddleware
@@ -61,6 +62,9 @@ class FallbackToolChatModel(ChatModelWrapper):
         options: which formats are read and written; see `Options`.
         stream_arguments: send the arguments of a call on while they are written, as ``tool_call_chunks``. The whole
             call is the same.
+        preflight: ask the server about the model before the first request with tools, in mode ``"auto"``: whether the
+            model gets to see tools at all, and whether replies can be held to a schema. It takes two seconds at most,
+            and no answer is no harm.
         on_recovery: called with a `Recovery` for each reply in which calls were recovered, or were meant and could
             not be read.
 
@@ -78,6 +82,7 @@ class FallbackToolChatModel(ChatModelWrapper):
     mode: Literal["auto", "native", "prompt"] = "auto"
     options: InstanceOf[Options] | None = None
     stream_arguments: bool = False
+    preflight: bool = False
     on_recovery: OnRecovery | None = Field(default=None, exclude=True)
 
     _refusals: Refusals = PrivateAttr(default_factory=Refusals)
@@ -186,6 +191,11 @@ class FallbackToolChatModel(ChatModelWrapper):
             return "format"
         return "extra_body" if "extra_body" in fields else ""
 
+    def _to_ask_first(self, arguments: dict[str, Any]) -> tuple[Refusals, str, str] | None:
+        if not (self.preflight and self.mode == "auto" and arguments.get("tools")):
+            return None
+        return self._refusals, self.server, str(arguments.get("model") or self.model_name)
+
     def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
         request = self._request(messages, arguments)
         told = partial(self._told, self._asked(request))
@@ -227,6 +237,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        if question := self._to_ask_first(kwargs):
+            ask_first(*question)
         return self._asking(messages, stop, kwargs).result()
 
     async def _agenerate(
@@ -236,6 +248,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        if question := self._to_ask_first(kwargs):
+            await aask_first(*question)
         return await self._asking(messages, stop, kwargs).aresult()
 
     def _stream(
@@ -245,6 +259,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        if question := self._to_ask_first(kwargs):
+            ask_first(*question)
         with closing(self._asking(messages, stop, kwargs).chunks()) as chunks:
             for chunk in chunks:
                 if run_manager:  # given only where the base class does not report chunks itself
@@ -258,6 +274,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        if question := self._to_ask_first(kwargs):
+            await aask_first(*question)
         async with aclosing(self._asking(messages, stop, kwargs).achunks()) as chunks:
             async for chunk in chunks:
                 if run_manager:

@@ -34,6 +34,7 @@ from toolmend._errors import ToolmendError
 from toolmend._recovery import OnRecovery, Recovery
 from toolmend._refusal import Refusals, Refused
 from toolmend._turn import Options
+from toolmend.adapters._probe import aask_first
 from toolmend.adapters._pydantic_ai_again import SecondTry
 from toolmend.adapters._pydantic_ai_asking import Asking
 from toolmend.adapters._pydantic_ai_reply import recovered
@@ -73,6 +74,9 @@ class FallbackToolModel(WrapperModel):
             start of a `ToolCallPart` and deltas of its arguments, where its format has a JSON body.
             The call that runs is the same. If it turns out broken, a second start under the same
             index makes its part the text that it is.
+        preflight: ask the server about the model before the first request with tools, in mode
+            ``"auto"``: whether the model gets to see tools at all, and whether replies can be held
+            to a schema. It takes two seconds at most, and no answer is no harm.
         refusals: the memory of servers that cannot take tools. One of its own by default; give
             wrappers that are made again and again one to share.
         on_recovery: called with a `Recovery` for each reply in which calls were recovered, or were
@@ -105,10 +109,11 @@ class FallbackToolModel(WrapperModel):
     options: Options | None = field(repr=False)
     hold_text: bool
     stream_arguments: bool
+    preflight: bool
     refusals: Refusals = field(compare=False, repr=False)
     on_recovery: OnRecovery | None = field(compare=False, repr=False)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, all of them keywords
         self,
         wrapped: Model | KnownModelName | str,
         *,
@@ -116,6 +121,7 @@ class FallbackToolModel(WrapperModel):
         options: Options | None = None,
         hold_text: bool = False,
         stream_arguments: bool = False,
+        preflight: bool = False,
         refusals: Refusals | None = None,
         on_recovery: OnRecovery | None = None,
     ) -> None:
@@ -125,6 +131,7 @@ class FallbackToolModel(WrapperModel):
         self.options = options
         self.hold_text = hold_text
         self.stream_arguments = stream_arguments
+        self.preflight = preflight
         self.refusals = Refusals() if refusals is None else refusals
         self.on_recovery = on_recovery
 
@@ -158,6 +165,7 @@ class FallbackToolModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Send a request and recover the calls in the response."""
+        await self._ask_first(model_request_parameters)
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
         return await self._asking(outgoing).response()
 
@@ -170,6 +178,7 @@ class FallbackToolModel(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """Send a request and recover the calls in the response while it arrives."""
+        await self._ask_first(model_request_parameters)
         outgoing = self._outgoing(messages, model_settings, model_request_parameters)
         stream = self._asking(outgoing).stream(
             run_context, hold_text=self.hold_text, stream_arguments=self.stream_arguments
@@ -196,6 +205,10 @@ class FallbackToolModel(WrapperModel):
         sent, outgoing = self._batched(request)
         report = self._report(outgoing)
         return report.told(recovered(self.wrapped.batch_decode(result, sent), outgoing.turn, report), outgoing.turn)
+
+    async def _ask_first(self, params: ModelRequestParameters) -> None:
+        if self.preflight and self.mode == "auto" and (params.function_tools or params.output_tools):
+            await aask_first(self.refusals, *self._server)
 
     @property
     def _wrapped_supports_tools(self) -> bool:
@@ -278,6 +291,7 @@ class FallbackTools(AbstractCapability[Any]):
     options: Options | None = field(default=None, repr=False)
     hold_text: bool = False
     stream_arguments: bool = False
+    preflight: bool = False
     refusals: Refusals = field(default_factory=Refusals, compare=False, repr=False)
     on_recovery: OnRecovery | None = field(default=None, compare=False, repr=False)
 
@@ -285,15 +299,17 @@ class FallbackTools(AbstractCapability[Any]):
         _check(self.mode)
 
     @classmethod
-    def from_spec(cls, *, mode: Mode = "auto", hold_text: bool = False, stream_arguments: bool = False) -> Any:
+    def from_spec(
+        cls, *, mode: Mode = "auto", hold_text: bool = False, stream_arguments: bool = False, preflight: bool = False
+    ) -> Any:
         """Build it from an agent spec."""
-        return cls(mode=mode, hold_text=hold_text, stream_arguments=stream_arguments)
+        return cls(mode=mode, hold_text=hold_text, stream_arguments=stream_arguments, preflight=preflight)
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model wrapped, unless it is already."""
         if isinstance(model, FallbackToolModel):
             return None
-        names = ("mode", "options", "hold_text", "stream_arguments", "refusals", "on_recovery")
+        names = ("mode", "options", "hold_text", "stream_arguments", "preflight", "refusals", "on_recovery")
         return FallbackToolModel(model, **{name: getattr(self, name) for name in names})
 
 
