@@ -19,6 +19,7 @@ class Answer:
     status: int = 200
     kind: str = "application/json"
     hangs_up: bool = False
+    short: bool = False  # the connection closes before the end that was announced
 
 
 def error(status: int, message: str, **more: Any) -> Answer:
@@ -109,7 +110,7 @@ def serving(*answers: Answer | str) -> Iterator[BrokenServer]:
                 return
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
-            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(len(answer.body) + answer.short))
             self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(answer.body)

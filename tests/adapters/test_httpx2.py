@@ -28,6 +28,8 @@ from pydantic_ai.providers.ollama import OllamaProvider
 
 import toolmend.adapters.httpx as legacy_adapter
 import toolmend.adapters.httpx2 as adapter
+from tests.adapters import broken_server
+from tests.adapters.broken_server import Answer, serving
 from tests.adapters.test_wire import calls_of, chunk, delta, pieces, sse, tagged, text_of
 from toolmend import Recovery, ToolmendError
 from toolmend._refusal import Refusals
@@ -622,3 +624,144 @@ def test_the_inner_transport_is_closed(family: str) -> None:
         pass
     asyncio.run(later())
     assert closed == ["sync", "async"]
+
+
+# -------------------------------------------------------------------------- calls that the server's parser has lost
+
+PARIS = tagged()
+LOST = "error parsing tool call: raw='{\"name\": ', err=unexpected end"
+EMPTY = {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}
+HALF = broken_server.events(broken_server.delta(role="assistant"), done=False)
+SWALLOWED: dict[str, tuple[bool, Answer]] = {
+    "an error of the parser": (False, broken_server.error(500, LOST)),
+    "an error of the parser, streaming": (True, broken_server.error(500, LOST)),
+    "a connection that closes": (False, Answer(hangs_up=True)),
+    "a connection that closes, streaming": (True, Answer(hangs_up=True)),
+    "calls without any": (False, broken_server.whole("tool_calls", content=None)),
+    "calls without any, but reasons": (False, broken_server.whole("tool_calls", content=None, reasoning="hm")),
+    "tokens without text": (False, broken_server.whole("stop", tokens=40, content="")),
+    "calls without any, streaming": (
+        True,
+        broken_server.events(broken_server.delta(role="assistant"), broken_server.delta("tool_calls")),
+    ),
+    "tokens without text, streaming": (True, broken_server.events(broken_server.delta("stop"), tokens=40)),
+    "no end": (True, HALF),
+    "half an answer": (
+        True,
+        Answer(HALF.body, kind=HALF.kind, short=True),
+    ),
+    "an error in the stream": (
+        True,
+        broken_server.events(b'data: {"error": {"message": "%b"}}\n\n' % b"empty function name"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWALLOWED)
+def test_a_call_that_the_server_has_lost_is_asked_for_as_text(name: str, family: str) -> None:
+    stream, answer = SWALLOWED[name]
+    with serving(*[answer, PARIS, PARIS, answer, PARIS]) as server:
+        url = f"{server.base_url}/chat/completions"
+        with client_of(family) as client:
+            for _ in range(2):  # it is known from then on
+                response = client.post(url, json=asked(stream=stream))
+                assert response.text.count("get_weather") == 1
+                assert "tool_calls" in response.text
+                assert "error" not in response.text
+
+        async def later() -> str:
+            async with async_client_of(family) as client:
+                return (await client.post(url, json=asked(stream=stream))).text
+
+        assert asyncio.run(later()).count("get_weather") == 1
+        assert server.sent_tools == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("name", SWALLOWED)
+def test_where_asking_again_does_not_help_the_first_answer_counts(name: str, family: str) -> None:
+    stream, answer = SWALLOWED[name]
+    module = FAMILIES[family][0]
+
+    def post(**settings: Any) -> Any:
+        async def later() -> Any:
+            async with async_client_of(family, **settings) as client:
+                return await client.post(f"{server.base_url}/chat/completions", json=asked(stream=stream))
+
+        try:
+            with client_of(family, **settings) as client:
+                one: Any = client.post(f"{server.base_url}/chat/completions", json=asked(stream=stream)).content
+        except module.RemoteProtocolError as error:
+            one = type(error)
+        try:
+            other: Any = asyncio.run(later()).content
+        except module.RemoteProtocolError as error:
+            other = type(error)
+        assert one == other
+        return one
+
+    down = broken_server.error(503, "down")
+    with serving(answer, answer) as server:
+        bare = post(mode="native")
+        assert server.sent_tools == [True, True]
+    with serving(answer, down, answer, down) as server:
+        again = post()
+        assert server.sent_tools == [True, False] * 2
+    assert again == (down.body if name.startswith(("an error of the parser", "a connection")) else bare)
+
+
+@pytest.mark.parametrize("tokens", [2, 40])
+@pytest.mark.parametrize("stream", [True, False])
+def test_ollamas_empty_answer(tokens: int, stream: bool, family: str) -> None:
+    body = EMPTY | {"eval_count": tokens}
+    kind = "application/x-ndjson" if stream else "application/json"
+    first = Answer(json.dumps(body).encode() + b"\n", kind=kind)
+    said = Answer(json.dumps({**body, "message": {"content": PARIS}}).encode() + b"\n", kind=kind)
+    failed = Answer(b'{"error": "empty function name"}\n', kind=kind)
+    for answer, again in ((first, tokens > 2), (failed, stream)):
+        with serving(answer, said) as server, client_of(family) as client:
+            url = server.base_url.removesuffix("/v1") + "/api/chat"
+            response = client.post(url, json=asked(stream=stream))
+            assert ("get_weather" in response.text) == again
+            assert server.sent_tools == ([True, False] if again else [True])
+            if not again:
+                assert response.json() == json.loads(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("stream", "answer"),
+    [
+        (False, broken_server.whole("tool_calls", content="So.")),
+        (False, broken_server.whole("length", content="", tokens=40)),
+        (False, broken_server.whole("stop", content="", tokens=1)),
+        (False, broken_server.whole("stop", content="", reasoning="hm", tokens=40)),
+        (
+            False,
+            Answer(b'{"choices": [{"finish_reason": "stop"}, {"index": 1}], "usage": {"completion_tokens": 9}}'),
+        ),
+        (False, Answer(b"no JSON")),
+        (False, broken_server.error(500, "failed to parse tool call arguments as JSON: x")),
+        (True, broken_server.events(broken_server.delta(content="Hi :)"), done=False)),
+        (True, broken_server.events(broken_server.delta(content="Hi :)"), broken_server.delta("stop"), tokens=40)),
+        (True, broken_server.events(broken_server.delta("stop"), tokens=1)),
+        (True, broken_server.events(b'data: {"error": "out of memory"}\n\n', done=False)),
+    ],
+)
+def test_an_answer_that_is_one_is_not_asked_for_again(stream: bool, answer: Answer, family: str) -> None:
+    with serving(answer, answer) as server:
+        for settings in ({}, {"mode": "prompt"}):
+            with client_of(family, **settings) as client:
+                response = client.post(f"{server.base_url}/chat/completions", json=asked(stream=stream))
+        assert response.content == answer.body
+        assert server.sent_tools == [True, False]
+
+
+def test_an_error_about_calls_in_the_history_is_asked_again_as_text_but_not_remembered(family: str) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": "{"}}
+    history = [{"role": "user", "content": "Go"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    history.append({"role": "tool", "tool_call_id": "a", "content": "sunny"})
+    failed = broken_server.error(500, "Failed to parse tool call arguments as JSON: x")
+    with serving(failed, PARIS, PARIS) as server, client_of(family) as client:
+        for messages in (history, history[:1]):
+            body = asked() | {"messages": messages}
+            assert "tool_calls" in client.post(f"{server.base_url}/chat/completions", json=body).text
+        assert server.sent_tools == [True, False, True]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
+from toolmend.adapters._wire_lost import Watched
 
 __all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream", "is_cut"]
 
@@ -60,6 +61,7 @@ class Exchange:
         body: the request as the client wrote it.
         turn: made from the function tools in it.
         readers: who has read the reply, for whoever keeps count; one a choice, when it is complete.
+        watched: what came of the reply that was rewritten last.
 
     Raises:
         NotReadable: it is no chat request.
@@ -90,6 +92,7 @@ class Exchange:
             echoes=foreign_texts(self._messages),
         )
         self.readers: list[Reader] = []
+        self.watched: Watched | None = None
 
     @property
     def model(self) -> str:
@@ -102,9 +105,14 @@ class Exchange:
         return bool(self.body.get("stream", self.streams_by_default))
 
     @property
+    def has_calls(self) -> bool:
+        """Whether calls or results of tools are in the history."""
+        return mentions_tools(self._messages)
+
+    @property
     def has_tools(self) -> bool:
         """Whether a server without tools could stumble over this request."""
-        return bool(self.body.get("tools")) or mentions_tools(self._messages)
+        return bool(self.body.get("tools")) or self.has_calls
 
     def as_text(self) -> dict[str, Any]:
         """The request with its tools, calls and results written as text."""
@@ -128,6 +136,11 @@ class Exchange:
         self.done(reader)
         said = "".join(item for item in items if isinstance(item, str))
         return said, [item for item in items if isinstance(item, ToolCall)]
+
+    def watch(self) -> Watched:
+        """Note what comes of a reply that begins now."""
+        self.watched = Watched()
+        return self.watched
 
     def done(self, reader: Reader) -> None:
         """Keep the reader of a choice that is complete."""

@@ -13,11 +13,13 @@ from typing import Any
 from toolmend._errors import ToolmendError
 from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals, refuses_tools
+from toolmend._swallowed import swallowed
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
 from toolmend.adapters._ollama_chat import OllamaExchange
 from toolmend.adapters._openai_chat import ChatExchange
 from toolmend.adapters._sse import json_of
+from toolmend.adapters._wire_lost import lost_in
 
 __all__ = ["Negotiation", "Settings", "exchange_class"]
 
@@ -91,6 +93,7 @@ class Negotiation:
         refused = (server, exchange.model) in settings.refusals
         self.written = settings.mode == "prompt" or (settings.mode == "auto" and refused)
         self._told = False
+        self._lost = False
 
     @property
     def sent(self) -> bytes:
@@ -102,13 +105,35 @@ class Negotiation:
         return status >= 400 and not self.written and self._settings.mode == "auto"
 
     def refused(self, status: int, body: bytes) -> bool:
-        """Whether an error means that the server does not take tools; then `sent` is to be sent again."""
-        if not self.may_change(status) or not refuses_tools(status, body.decode(errors="replace")):
+        """Whether an error means that the server cannot take tools or has lost a call; then send `sent` again."""
+        if not self.may_change(status):
             return False
-        self.written = True
+        said = body.decode(errors="replace")
+        if refuses_tools(status, said):
+            self.written = True
+            self._remember("refuses tools")
+        elif self.exchange.turn.active and (lost := lost_in(status, said)):
+            self.written = lost.lasting or self.exchange.has_calls  # else it is about a history without calls
+            self._lost = lost.lasting
+        return self.written
+
+    def lost(self, error: Exception | None = None) -> bool:
+        """Whether a call was lost on the way to the reply; then `sent` is to be sent again, at most once.
+
+        Args:
+            error: what has ended the connection, if it did not end well.
+        """
+        if self.written or self._settings.mode != "auto" or not self.exchange.turn.active:
+            return False
+        if error is not None and swallowed(error) is None:
+            return False
+        watched = self.exchange.watched
+        self.written = self._lost = watched.lost if watched else error is not None
+        return self.written
+
+    def _remember(self, why: str) -> None:
         self._settings.refusals.add(self._server, self.exchange.model)
-        self._settings.refusals.tell(self._server, self.exchange.model, "refuses tools")
-        return True
+        self._settings.refusals.tell(self._server, self.exchange.model, why)
 
     def streams(self, content_type: str) -> bool:
         """Whether a reply comes as a stream."""
@@ -120,11 +145,9 @@ class Negotiation:
         try:
             body: Any = json.loads(raw)
             rewritten = self.exchange.reply(body)
-            written = raw if rewritten == body else json_of(rewritten)
+            return raw if rewritten == body else json_of(rewritten)
         except (ValueError, RecursionError):
             return raw
-        self.done()
-        return written
 
     def done(self) -> None:
         """The reply is complete, or nobody wants more of it; told once."""
@@ -133,4 +156,6 @@ class Negotiation:
         self._told = True
         mode = "prompt" if self.written else "native"
         recovery = Recovery.of(self.exchange.readers, model=self.exchange.model, server=self._server, mode=mode)
+        if self._lost and recovery.calls:
+            self._remember("loses calls")
         tell(recovery, self._settings.on_recovery)

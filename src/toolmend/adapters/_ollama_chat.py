@@ -13,6 +13,7 @@ from toolmend._turn import Item
 from toolmend._types import ToolCall
 from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
 from toolmend.adapters._sse import json_of
+from toolmend.adapters._wire_lost import Watched
 
 __all__ = ["OllamaExchange"]
 
@@ -34,6 +35,7 @@ class OllamaExchange(Exchange):
             return cast("Any", body)
         body, message = cast("_Fields", body), cast("_Fields", message)
         text = message.get("content")
+        _note(cast("_Fields", body), cast("_Fields", message), self.watch())
         body = cast("_Fields", self.turn.mended(body))
         message = cast("_Fields", body["message"])
         if message.get("tool_calls") or not isinstance(text, str) or not text:
@@ -61,6 +63,8 @@ class OllamaStream:
         self._buffer = bytearray()
         self._searched = 0
         self._frame: _Fields = {}
+        self._watched = exchange.watch()
+        self._withheld: list[bytes] = []
         self._calls = 0
         self._over = not exchange.turn.active
 
@@ -75,7 +79,7 @@ class OllamaStream:
         lines = bytes(self._buffer[:end])
         del self._buffer[:end]
         self._searched = len(self._buffer)
-        return b"".join(map(self._line, lines.splitlines(keepends=True)))
+        return b"".join(map(self._passed, lines.splitlines(keepends=True)))
 
     def close(self) -> bytes:
         """See `ReplyStream.close`."""
@@ -84,7 +88,16 @@ class OllamaStream:
         self._searched = 0
         written = self._line(rest) if rest else b""
         held = self._stop()
-        return held + written if written == rest else written + held  # nothing can be read behind half a line
+        ending = held + written if written == rest else written + held  # nothing can be read behind half a line
+        return b"".join(self._withheld) + ending
+
+    def _passed(self, raw: bytes) -> bytes:
+        """A line rewritten; nothing if it belongs to an end that may not be the last."""
+        written = self._line(raw)
+        if not self._watched.withheld:
+            return written
+        self._withheld.append(written)
+        return b""
 
     def _line(self, raw: bytes) -> bytes:
         if not self._exchange.turn.active:
@@ -99,9 +112,11 @@ class OllamaStream:
         mended = cast("_Fields", self._exchange.turn.mended(chunk))
         given, message = chunk.get("message"), mended.get("message")
         if chunk.get("error"):
+            self._watched.fail(json.dumps(chunk))
             return self._stop() + raw
         if not isinstance(given, dict) or not isinstance(message, dict):
             return raw
+        _note(chunk, cast("_Fields", given), self._watched)
         self._frame = {key: chunk[key] for key in _FRAME if key in chunk}
         message = cast("_Fields", message)
         if message.get("tool_calls"):
@@ -159,6 +174,12 @@ class OllamaStream:
 
     def _framed(self, message: _Fields) -> _Fields:
         return {**self._frame, "message": {"role": "assistant", **message}, "done": False}
+
+
+def _note(line: _Fields, message: _Fields, watched: Watched) -> None:
+    watched.take(message)
+    if line.get("done"):
+        watched.end(line.get("done_reason"), line.get("eval_count"))
 
 
 def _json_line(line: _Fields) -> bytes:

@@ -15,6 +15,7 @@ from toolmend._turn import Item
 from toolmend._types import ToolCall
 from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
 from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of
+from toolmend.adapters._wire_lost import Watched
 
 __all__ = ["ChatExchange"]
 
@@ -34,6 +35,10 @@ class ChatExchange(Exchange):
         choices: Any = cast("_Fields", body).get("choices") if isinstance(body, dict) else None
         if not self.turn.active or not isinstance(choices, list):
             return cast("Any", body)
+        watched = self.watch()
+        watched.end(tokens=_tokens(cast("_Fields", body)))
+        for choice in cast("list[Any]", choices):
+            _note(choice, "message", watched)
         rewritten = [self._choice(choice) for choice in cast("list[Any]", choices)]
         return {**cast("_Fields", body), "choices": rewritten}
 
@@ -72,6 +77,8 @@ class ChatStream:
         self._splitter = EventSplitter()
         self._choices: dict[int, _Choice] = {}
         self._frame: _Fields = {}
+        self._watched = exchange.watch()
+        self._withheld: list[bytes] = []
 
     @property
     def pending(self) -> int:
@@ -81,20 +88,30 @@ class ChatStream:
         """See `ReplyStream.feed`."""
         if not self._exchange.turn.active:
             return data
-        return b"".join(map(self._event, self._splitter.feed(data)))
+        return b"".join(map(self._passed, self._splitter.feed(data)))
 
     def close(self) -> bytes:
         """See `ReplyStream.close`."""
         rest = self._splitter.close()
         written = self._event(rest) if rest else b""
         held = self._give_up()
-        return held + written if written == rest else written + held  # nothing can be read behind half an event
+        ending = held + written if written == rest else written + held  # nothing can be read behind half an event
+        return b"".join(self._withheld) + ending
+
+    def _passed(self, raw: bytes) -> bytes:
+        """An event rewritten; nothing if it belongs to an end that may not be the last."""
+        written = self._event(raw)
+        if not self._watched.withheld:
+            return written
+        self._withheld.append(written)
+        return b""
 
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
         if data is None:
             return raw
         if data.strip() == DONE:
+            self._watched.end()
             return self._end() + raw
         try:
             chunk: Any = json.loads(data)
@@ -106,7 +123,12 @@ class ChatStream:
         given = chunk.get("choices")
         choices = cast("list[Any]", given) if isinstance(given, list) else []
         if not choices and (chunk.get("error") or chunk.get("object") == "error"):
+            self._watched.fail(json.dumps(chunk))
             return self._give_up() + raw  # some say that they are done all the same
+        for choice in choices:
+            _note(choice, "delta", self._watched)
+        if self._watched.withheld:
+            self._watched.end(tokens=_tokens(chunk))
         if not choices:
             return raw
         self._frame = {key: chunk[key] for key in _FRAME if key in chunk}
@@ -225,6 +247,25 @@ class _Choice:
 
     def _piece(self, delta: _Fields) -> _Fields:
         return {"index": self._index, "delta": delta, "finish_reason": None}
+
+
+def _note(choice: Any, key: str, watched: Watched) -> None:
+    """What a choice holds. Several are never asked for again, since one of them may be good."""
+    if not isinstance(choice, dict):
+        return
+    fields = cast("_Fields", choice)
+    said = fields.get(key)
+    if isinstance(said, dict):
+        watched.take(cast("_Fields", said))
+    if fields.get("index"):
+        watched.take({"content": True})
+    if fields.get("finish_reason"):
+        watched.end(fields["finish_reason"])
+
+
+def _tokens(body: _Fields) -> object:
+    usage = body.get("usage")
+    return cast("_Fields", usage).get("completion_tokens") if isinstance(usage, dict) else None
 
 
 def _wire_call(call: ToolCall) -> _Fields:

@@ -24,7 +24,16 @@ def handle(inner: Any, request: Any, settings: Settings) -> Any:
     negotiation = _open(request, request.read(), settings) if chats else None
     if negotiation is None:
         return inner.handle_request(request)
-    response = inner.handle_request(_rewritten(request, negotiation.sent))
+
+    def send() -> Any:
+        return inner.handle_request(_rewritten(request, negotiation.sent))
+
+    try:
+        response = send()
+    except _family(request).RequestError as error:
+        if not negotiation.lost(error):
+            raise
+        response = send()
     if negotiation.may_change(response.status_code):
         try:
             refused = negotiation.refused(response.status_code, response.read())
@@ -32,17 +41,26 @@ def handle(inner: Any, request: Any, settings: Settings) -> Any:
             response.close()
         if not refused:
             return response
-        response = inner.handle_request(_rewritten(request, negotiation.sent))
+        response = send()
     if response.status_code >= 400:
         return response
     if negotiation.streams(response.headers.get("content-type", "")):
-        stream = _stream_class(_family(request))(response, negotiation)
+        stream = _stream_class(_family(request))(response, negotiation, send)
         return _answer(request, response, stream=stream)
+    content = _content(response, negotiation)
+    if negotiation.lost():
+        second = send()
+        content = _content(second, negotiation) if second.status_code < 400 else content
+        second.close()
+    negotiation.done()
+    return _answer(request, response, content=content)
+
+
+def _content(response: Any, negotiation: Negotiation) -> bytes:
     try:
-        content = negotiation.reply(response.read())
+        return negotiation.reply(response.read())
     finally:
         response.close()
-    return _answer(request, response, content=content)
 
 
 async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
@@ -51,7 +69,16 @@ async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
     negotiation = _open(request, await request.aread(), settings) if chats else None
     if negotiation is None:
         return await inner.handle_async_request(request)
-    response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
+
+    async def send() -> Any:
+        return await inner.handle_async_request(_rewritten(request, negotiation.sent))
+
+    try:
+        response = await send()
+    except _family(request).RequestError as error:
+        if not negotiation.lost(error):
+            raise
+        response = await send()
     if negotiation.may_change(response.status_code):
         try:
             refused = negotiation.refused(response.status_code, await response.aread())
@@ -59,17 +86,26 @@ async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
             await response.aclose()
         if not refused:
             return response
-        response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
+        response = await send()
     if response.status_code >= 400:
         return response
     if negotiation.streams(response.headers.get("content-type", "")):
-        stream = _async_stream_class(_family(request))(response, negotiation)
+        stream = _async_stream_class(_family(request))(response, negotiation, send)
         return _answer(request, response, stream=stream)
+    content = await _async_content(response, negotiation)
+    if negotiation.lost():
+        second = await send()
+        content = await _async_content(second, negotiation) if second.status_code < 400 else content
+        await second.aclose()
+    negotiation.done()
+    return _answer(request, response, content=content)
+
+
+async def _async_content(response: Any, negotiation: Negotiation) -> bytes:
     try:
-        content = negotiation.reply(await response.aread())
+        return negotiation.reply(await response.aread())
     finally:
         await response.aclose()
-    return _answer(request, response, content=content)
 
 
 def _open(request: Any, body: bytes, settings: Settings) -> Negotiation | None:
@@ -109,22 +145,33 @@ def _stream_class(family: Any) -> Any:
     """The body of a streamed response, in one family's classes."""
 
     class Stream(family.SyncByteStream):
-        def __init__(self, response: Any, negotiation: Negotiation) -> None:
+        def __init__(self, response: Any, negotiation: Negotiation, send: Any) -> None:
             self._response = response
             self._negotiation = negotiation
+            self._send = send
 
         def __iter__(self) -> Iterator[bytes]:
-            rewriter = self._negotiation.exchange.stream()
-            try:
-                for data in self._response.iter_bytes():
-                    if written := rewriter.feed(data):
-                        yield written
-            except family.RequestError:
-                if written := rewriter.close():
-                    yield written
-                raise
+            while True:
+                rewriter, broken = self._negotiation.exchange.stream(), None
+                try:
+                    for data in self._response.iter_bytes():
+                        if written := rewriter.feed(data):
+                            yield written
+                except family.RequestError as error:
+                    broken = error
+                if not (self._negotiation.lost(broken) and self._begins_again()):
+                    break
             if written := rewriter.close():
                 yield written
+            if broken:
+                raise broken
+
+        def _begins_again(self) -> bool:
+            second = self._send()
+            helps = second.status_code < 400
+            (self._response if helps else second).close()
+            self._response = second if helps else self._response
+            return helps
 
         def close(self) -> None:
             try:
@@ -138,22 +185,33 @@ def _stream_class(family: Any) -> Any:
 @cache
 def _async_stream_class(family: Any) -> Any:
     class AsyncStream(family.AsyncByteStream):
-        def __init__(self, response: Any, negotiation: Negotiation) -> None:
+        def __init__(self, response: Any, negotiation: Negotiation, send: Any) -> None:
             self._response = response
             self._negotiation = negotiation
+            self._send = send
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            rewriter = self._negotiation.exchange.stream()
-            try:
-                async for data in self._response.aiter_bytes():
-                    if written := rewriter.feed(data):
-                        yield written
-            except family.RequestError:
-                if written := rewriter.close():
-                    yield written
-                raise
+            while True:
+                rewriter, broken = self._negotiation.exchange.stream(), None
+                try:
+                    async for data in self._response.aiter_bytes():
+                        if written := rewriter.feed(data):
+                            yield written
+                except family.RequestError as error:
+                    broken = error
+                if not (self._negotiation.lost(broken) and await self._begins_again()):
+                    break
             if written := rewriter.close():
                 yield written
+            if broken:
+                raise broken
+
+        async def _begins_again(self) -> bool:
+            second = await self._send()
+            helps = second.status_code < 400
+            await (self._response if helps else second).aclose()
+            self._response = second if helps else self._response
+            return helps
 
         async def aclose(self) -> None:
             try:
