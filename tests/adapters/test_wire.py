@@ -1003,6 +1003,7 @@ def test_what_was_done_is_told_once() -> None:
     negotiation = opened(Settings(on_recovery=told.append))
     negotiation.reply(json.dumps(reply(tagged())).encode())
     negotiation.done()
+    negotiation.done()
     assert [(each.model, each.server, each.mode, [c.name for c in each.calls]) for each in told] == [
         ("m", "http://server", "native", ["get_weather"])
     ]
