@@ -268,6 +268,12 @@ def test_nothing_is_told_of_calls_in_a_quotation_before_it_is_known_to_be_none()
     assert not shown(stream([text + "</think>"]))
 
 
+def test_a_reply_gathers_the_calls_and_not_their_pieces() -> None:
+    events = stream(list(call('{"title": "a"}')))
+    assert shown(events)
+    assert toolmend.Reply.of(events) == toolmend.parse(call('{"title": "a"}'), TOOLS)
+
+
 def test_without_the_switch_there_are_no_deltas() -> None:
     assert not shown(stream([call('{"title": "a"}')], show=False))
 
