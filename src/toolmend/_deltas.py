@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
-from io import StringIO
+from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +21,7 @@ from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Toolbox
 from toolmend._types import ToolSpec
 
-__all__ = ["JsonDeltas", "canonical", "is_text"]
+__all__ = ["JsonDeltas", "Shown", "canonical", "is_text"]
 
 _RUN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]++')
 _SPACE = re.compile(r"\s*+")
@@ -32,6 +32,7 @@ _ESCAPE = re.compile(
 )
 _ESCAPE_WIDTH = 12  # of a pair of surrogates, the longest
 _SCALAR_LIMIT = 400  # a longer number is none; it is matched anew with each piece
+_SLICE = 1 << 16  # how much text is turned into bytes at a time
 _OWN = frozenset({*NAME_KEYS, *ARGUMENT_KEYS, *WRAPPER_KEYS})
 _NOT_TEXT = ("integer", "number", "boolean", "null", "array", "object")
 
@@ -50,6 +51,34 @@ def is_text(key: str, tool: ToolSpec) -> bool:
     return schema is not None and not any(allows(kind, schema, tool.parameters) for kind in _NOT_TEXT)
 
 
+class Shown:
+    """What has been shown of the arguments of one call. The text itself is not kept: it may be long.
+
+    Args:
+        name: the tool's name.
+
+    Attributes:
+        size: how many characters it was.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.size = 0
+        self._digest = blake2b()
+
+    def add(self, piece: str) -> None:
+        """Note a piece."""
+        self.size += len(piece)
+        self._digest.update(piece.encode())
+
+    def begins(self, text: str) -> bool:
+        """Whether a text begins with what was shown."""
+        digest = blake2b()
+        for at in range(0, self.size, _SLICE):
+            digest.update(text[at : min(at + _SLICE, self.size)].encode("utf-8", "surrogatepass"))
+        return self.size <= len(text) and digest.digest() == self._digest.digest()
+
+
 class _Stop(Exception):
     """This is no strict JSON, or no call that may be shown yet."""
 
@@ -59,20 +88,18 @@ class JsonDeltas:
 
     Args:
         tools: the tools that may be called.
+
+    Attributes:
+        sent: what has been shown of each call of the region.
     """
 
     def __init__(self, tools: Toolbox) -> None:
-        self._sent: list[tuple[str, StringIO]] = []
+        self.sent: list[Shown] = []
         self._tools = tools
         self._text = ""
         self._at = 0
         self._out: list[tuple[int, str, str]] = []
         self._steps: _Steps | None = self._values()
-
-    @property
-    def sent(self) -> list[tuple[str, str]]:
-        """For each call of the region so far: the name and the JSON sent."""
-        return [(name, sent.getvalue()) for name, sent in self._sent]
 
     def feed(self, text: str) -> list[tuple[int, str, str]]:
         """Take the next piece of the body; return what became certain: number of the call, its name, JSON text."""
@@ -88,9 +115,8 @@ class JsonDeltas:
         return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
 
     def _emit(self, piece: str) -> None:
-        name, sent = self._sent[-1]
-        sent.write(piece)
-        self._out.append((len(self._sent) - 1, name, piece))
+        self.sent[-1].add(piece)
+        self._out.append((len(self.sent) - 1, self.sent[-1].name, piece))
 
     def _char(self) -> _Steps:
         """The next character that is no white space; it is not taken."""
@@ -120,7 +146,7 @@ class JsonDeltas:
     def _call(self) -> _Steps:
         """One object. Without a declared name it is no call, and those behind it could not be counted."""
         self._at += 1
-        before = len(self._sent)
+        before = len(self.sent)
         name: str | None = None
         while (yield from self._char()) != "}":
             key = yield from self._string()
@@ -130,25 +156,25 @@ class JsonDeltas:
                 name = yield from self._string()
             elif key == "function" and char == "{":
                 yield from self._call()
-            elif len(self._sent) > before and (key in ARGUMENT_KEYS or key in NAME_KEYS):
+            elif len(self.sent) > before and (key in ARGUMENT_KEYS or key in NAME_KEYS):
                 raise _Stop
             elif key in ARGUMENT_KEYS and char == "{" and name and (tool := self._tools.get(name)):
-                self._sent.append((tool.name, StringIO()))
+                self.sent.append(Shown(tool.name))
                 yield from self._arguments(tool)
             elif name is None and char == "{" and key not in _OWN and (tool := self._tools.get(key)):
                 name = key  # keyed by the name; any other key behind it makes it no call
-                self._sent.append((tool.name, StringIO()))
+                self.sent.append(Shown(tool.name))
                 yield from self._arguments(tool)
             else:
                 yield from self._raw()
             if (yield from self._char()) == ",":
                 self._at += 1
         self._at += 1
-        if len(self._sent) == before:
+        if len(self.sent) == before:
             tool = self._tools.get(name) if name else None
             if tool is None:
                 raise _Stop
-            self._sent.append((tool.name, StringIO()))
+            self.sent.append(Shown(tool.name))
 
     def _arguments(self, tool: ToolSpec) -> _Steps:
         self._at += 1

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import StringIO
 from itertools import groupby
 from typing import Any, Literal
 
 from toolmend._coerce import fit
-from toolmend._deltas import canonical, is_text
+from toolmend._deltas import Shown, canonical, is_text
 from toolmend._element_tags import Tags
 from toolmend._elements import Elements, FoundCall, FoundValue
 from toolmend._toolbox import Toolbox
@@ -55,7 +54,7 @@ class ElementDeltas:
     """
 
     def __init__(self, tags: Tags, reading: Reading, tools: Toolbox) -> None:
-        self._sent: list[tuple[str, StringIO]] = []
+        self.sent: list[Shown] = []
         self._out: list[tuple[int, str, str]] = []
         self._tags = tags
         self._reading = reading
@@ -72,11 +71,6 @@ class ElementDeltas:
         self._value: list[str] = []  # what is not told of it
         self._upto = 0  # how far that has come
 
-    @property
-    def sent(self) -> list[tuple[str, str]]:
-        """For each call of the region so far: the name and the JSON sent."""
-        return [(name, sent.getvalue()) for name, sent in self._sent]
-
     def feed(self, text: str) -> list[tuple[int, str, str]]:
         """Take the next piece of the region; return what became certain: number of the call, its name, JSON text."""
         if not self._over:
@@ -89,9 +83,8 @@ class ElementDeltas:
         return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
 
     def _emit(self, piece: str) -> None:
-        name, sent = self._sent[-1]
-        sent.write(piece)
-        self._out.append((len(self._sent) - 1, name, piece))
+        self.sent[-1].add(piece)
+        self._out.append((len(self.sent) - 1, self.sent[-1].name, piece))
 
     def _follow(self, text: str) -> None:
         """See `ElementBody.feed`."""
@@ -132,13 +125,13 @@ class ElementDeltas:
     def _next_call(self) -> FoundCall | None:
         """The next call that has begun."""
         calls = self._elements.calls
-        if len(calls) <= len(self._sent):
+        if len(calls) <= len(self.sent):
             return None
-        self._call, self._told = calls[len(self._sent)], 0
+        self._call, self._told = calls[len(self.sent)], 0
         self._tool = self._tools.get(self._call.name)
         if not self._tool:
             raise _Stop
-        self._sent.append((self._tool.name, StringIO()))
+        self.sent.append(Shown(self._tool.name))
         return self._call
 
     def _tell_value(self, value: FoundValue, text: str, position: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from toolmend._blocks import Block
-from toolmend._deltas import canonical
+from toolmend._deltas import Shown, canonical
 from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._openers import OpenBlock
 from toolmend._quotation import Quotation, is_step
@@ -110,8 +110,8 @@ class Ledger:
         """Why calls may not be told in spite of being readable."""
         if calls and self._stray and self._count and all(_same(call) in self._known() for call in calls):
             return NotACall("repeats an earlier call")
-        for call, (name, shown) in zip(calls, opened.sent, strict=False) if not refused else ():
-            if call.name != name or not canonical(call.arguments).startswith(shown):
+        for call, shown in zip(calls, opened.sent, strict=False) if not refused else ():
+            if call.name != shown.name or not shown.begins(canonical(call.arguments)):
                 return NotACall("its arguments changed after they were shown")
         return None
 
@@ -139,10 +139,10 @@ class Ledger:
         self._latest.clear()
         return self._made
 
-    def _complete(self, calls: list[ToolCall], sent: list[tuple[str, str]]) -> None:
+    def _complete(self, calls: list[ToolCall], sent: list[Shown]) -> None:
         """Tell what is missing of the arguments."""
         for n, call in enumerate(calls if self._stream_arguments else ()):
-            shown = len(sent[n][1]) if n < len(sent) else 0
+            shown = sent[n].size if n < len(sent) else 0
             self.tell(ToolCallDelta(self._count + n, call.name, canonical(call.arguments)[shown:]))
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 import regex
 
 from toolmend._blocks import LEFTOVER, Block, Body
-from toolmend._deltas import JsonDeltas
+from toolmend._deltas import JsonDeltas, Shown
 from toolmend._dialect import Dialect
 from toolmend._element_deltas import ElementDeltas
 from toolmend._quotation import CODE, REASONING
@@ -225,8 +225,8 @@ class OpenBlock:
             self._pieces.clear()
 
     @property
-    def sent(self) -> list[tuple[str, str]]:
-        """Of each call of the region with a declared name: the name and the JSON of its arguments shown so far."""
+    def sent(self) -> list[Shown]:
+        """Of each call of the region with a declared name, what has been shown of its arguments."""
         return self.deltas.sent if self.deltas else []
 
     def show(self, text: str) -> list[tuple[int, str, str]]:
