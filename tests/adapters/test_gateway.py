@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -642,3 +643,29 @@ def test_a_log_line_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> None:
         client.get("/v1/x%0aGET%20y")
         client.post(CHATS, json=chat(model="a\nb"))
     assert all("\n" not in record.getMessage() for record in caplog.records if record.name == "toolmend.gateway")
+
+
+# Many faults, few of what benchmarks/gateway.py sends.
+
+
+def test_it_survives_what_is_cut_dropped_and_damaged(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(call: Call) -> None:
+        await call.chunks(event("Well.\n"), event(CALL[:-3]))
+        if b'"wait"' in call.body:
+            await call.gone.wait()
+
+    dice = random.Random(1)
+    good = json.dumps(chat(stream=True)).encode()
+    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+        for _ in range(20):
+            assert [said(client.post(CHATS, content=good).text)[1]] == [[]]
+            with client.stream("POST", CHATS, json=chat(stream=True, model="wait")) as reply:
+                next(reply.iter_raw())
+        for _ in range(200):
+            damaged = bytearray(good)
+            for _ in range(dice.randrange(1, 9)):
+                damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+            assert client.post(CHATS, content=bytes(damaged)).status_code in (200, 400)
+        assert eventually(lambda: upstream.open == 0)
+        assert client.get("/healthz").status_code == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -22,6 +22,7 @@ _HOP_BY_HOP = frozenset({
 })  # fmt: skip
 _NOT_SENT = frozenset({"host", "content-length", "expect", "origin", "referer", "cookie"})
 _IDLE = 2.0  # local servers hang up on idle connections after 5 seconds, and must not be the first to do so
+_KEPT = 8  # each idle connection is looked at for each request
 
 
 class GatewayError(Exception):
@@ -80,7 +81,7 @@ class Upstream:
         self._client = httpx2.AsyncClient(
             transport=transport,
             timeout=httpx2.Timeout(limits.silence, connect=limits.connect),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT, keepalive_expiry=_IDLE),
             follow_redirects=False,  # no answer may send a client's credentials elsewhere
             trust_env=False,
         )

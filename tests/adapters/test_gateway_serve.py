@@ -1,0 +1,99 @@
+"""`toolmend serve` as a command, and what it tells uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+from tests.adapters.gateway_scripts import Call, chat, completion, scripted
+from toolmend.adapters.gateway import from_environment
+from toolmend.cli import app
+
+invoke = CliRunner().invoke
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_command_serves_until_it_is_stopped(workers: int) -> None:
+    async def script(call: Call) -> None:
+        await call.whole(completion("Hello."))
+
+    port = free_port()
+    with scripted(script) as upstream:
+        command = [sys.executable, "-m", "toolmend", "serve", "--upstream", upstream.url, "--port", str(port)]
+        with subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True) as served:
+            try:
+                with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                    wait_for(client, served)
+                    reply = client.post("/v1/chat/completions", json=chat())
+                    assert reply.json()["choices"][0]["message"]["content"] == "Hello."
+            finally:
+                served.send_signal(signal.SIGINT)
+                _, log = served.communicate(timeout=20)
+    lines = [line for line in log.splitlines() if "POST " in line]
+    assert len(lines) == 1
+    assert "'/v1/chat/completions' 200" in lines[0]
+
+
+def wait_for(client: httpx2.Client, served: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert served.poll() is None
+        try:
+            if client.get("/healthz").status_code == 200:
+                return
+        except httpx2.TransportError:
+            time.sleep(0.1)
+    pytest.fail("the gateway does not answer")
+
+
+def test_what_is_asked_for_reaches_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda app, **how: told.update(how, app=app))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    log = logging.getLogger("toolmend")
+    handlers, level = log.handlers[:], log.level
+    try:
+        result = invoke(app, ["serve", "--upstream", "http://localhost:1", "--mode", "prompt", "--allow-host", "a.b"])
+        assert result.exit_code == 0, result.output
+        assert (told["host"], told["port"], told["workers"]) == ("127.0.0.1", 8811, 1)
+        assert told["app"] == "toolmend.adapters.gateway:from_environment"
+        assert told["h11_max_incomplete_event_size"] == 65536
+        assert os.environ["TOOLMEND_HOSTS"] == "a.b"
+        for _ in range(2):
+            assert from_environment().routes
+        assert len(log.handlers) == max(1, len(handlers))
+    finally:
+        log.handlers[:] = handlers
+        log.setLevel(level)
+
+
+@pytest.mark.parametrize("arguments", [["--upstream", "nowhere"], ["--upstream", "http://x", "--mode", "often"]])
+def test_a_mistake_is_said_and_nothing_served(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: pytest.fail("served"))
+    result = invoke(app, ["serve", *arguments])
+    assert result.exit_code == 2
+    assert "write for example" in result.output or "use 'auto'" in result.output
+
+
+def test_without_its_packages_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "toolmend.adapters.gateway", None)
+    result = invoke(app, ["serve", "--upstream", "http://localhost:1"])
+    assert result.exit_code == 2
+    assert "toolmend[gateway]" in result.output
