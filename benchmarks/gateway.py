@@ -187,10 +187,17 @@ def connections(pid: int) -> int:
     return sum(os.readlink(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
 
 
+async def settled(port: int, pid: int) -> int:
+    """The connections that are left when everything is over."""
+    await asyncio.sleep(3)
+    await asked(port, request(words=1, pace=0))  # hangs up on idle connections to the upstream, and leaves one
+    await asyncio.sleep(0.5)
+    return connections(pid)
+
+
 async def faults(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
     dice = random.Random(1)
-    await asked(port, request(words=1, pace=0))  # leaves one idle connection to the upstream
-    before = connections(pid)
+    before = await settled(port, pid)
     cut = [meant((await asked(port, request(words=5, pace=0, call=True, cut=True)))[0]) for _ in range(100)]
     honest = sum(ends == ["error"] for _, _, ends in cut)
     executed = sum(bool(calls) for _, calls, _ in cut)
@@ -202,8 +209,7 @@ async def faults(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
         for reply in await asyncio.gather(*(quiet(port, damaged(good, dice, n % 2 == 0)) for n in range(50))):
             status = reply[9:12].decode() or "none"
             statuses[status] = statuses.get(status, 0) + 1
-    await asyncio.sleep(3)
-    left = connections(pid) - before
+    left = await settled(port, pid) - before
     assert healthy(port)
     kinds = ", ".join(f"{status}: {times}" for status, times in sorted(statuses.items()))
     return [

@@ -440,6 +440,15 @@ def test_a_damaged_request_is_400(body: bytes, complaint: str, path: str) -> Non
         assert not [call for call in upstream.calls if call.head.startswith("POST")]
 
 
+def test_a_damaged_request_is_not_translated() -> None:
+    async def script(call: Call) -> None:
+        await call.whole({}, status=404)
+
+    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+        assert client.post("/api/chat", content=b"{").status_code == 400
+    assert [call.head.split()[1] for call in upstream.calls] == ["/api/version"]
+
+
 def test_a_request_has_limits() -> None:
     limits = Limits(request=1000, arrival=0.2)
     with scripted(answers) as upstream, gateway_before(upstream.url, limits=limits) as client:
@@ -524,6 +533,17 @@ def test_a_path_keeps_its_escapes() -> None:
     with scripted(answers) as upstream, gateway_before(upstream.url + "/base/v1") as client:
         client.get("/v1/models/org%2Fname%20x//y?b=%2F&c")
     assert upstream.calls[0].head.startswith("GET /base/v1/models/org%2Fname%20x//y?b=%2F&c HTTP/1.1\r\n")
+
+
+def test_headers_may_hold_any_bytes() -> None:
+    async def script(call: Call) -> None:
+        await call.whole(b"ok", "text/plain", headers="x-name: Zo\u00eb \u20ac\r\n")
+
+    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+        for path in ("/v1/x", CHATS):
+            reply = client.post(path, json=chat(), headers=[(b"x-name", "Zo\u00eb \u20ac".encode())])
+            assert dict(reply.headers.raw)[b"x-name"] == "Zo\u00eb \u20ac".encode()
+    assert all("x-name: Zo\u00eb \u20ac" in call.head for call in upstream.calls)
 
 
 def test_what_is_rewritten_is_never_compressed() -> None:

@@ -24,7 +24,7 @@ from toolmend._turn import Options
 from toolmend.adapters._exchange import Mode, NotReadable
 from toolmend.adapters._gateway_chat import Answer, ChatRelay
 from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
-from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, end_to_end, error_body
+from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
 from toolmend.adapters._negotiation import Settings
 from toolmend.adapters._ollama_bridge import listed_with_tools, shown_model, tags, with_tools
 
@@ -107,7 +107,7 @@ class _Desk:
     @asynccontextmanager
     async def other(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
         async with self._upstream.open(request.method, _target(request), request.headers.items(), body) as response:
-            yield Answer(response.status_code, end_to_end(response.headers.multi_items()), self._raw(response))
+            yield Answer(response.status_code, headers_of(response), self._raw(response))
 
     @asynccontextmanager
     async def show(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:

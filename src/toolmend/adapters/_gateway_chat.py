@@ -16,7 +16,7 @@ from toolmend._refusal import message_of
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_metrics import Metrics
 from toolmend.adapters._gateway_stream import Spent, rewritten
-from toolmend.adapters._gateway_upstream import Limits, Upstream, end_to_end, error_body
+from toolmend.adapters._gateway_upstream import Limits, Upstream, error_body, headers_of
 from toolmend.adapters._negotiation import Negotiation, Settings
 from toolmend.adapters._ollama_bridge import OllamaReply, as_openai
 from toolmend.adapters._sse import event_of
@@ -97,7 +97,7 @@ class ChatRelay:
                 response = await stack.enter_async_context(ask(body=negotiation.sent))
                 failed = await self._upstream.read(response) if response.status_code >= 400 else b""
             gone = _REWRITTEN if plain or failed else ()
-            kept = [(k, v) for k, v in end_to_end(response.headers.multi_items()) if k not in gone]
+            kept = [(k, v) for k, v in headers_of(response) if k not in gone]
             answer = Answer(response.status_code, kept, _once(_error(failed, bridge)))
             if not failed:
                 await self._fill(answer, path, response, _Rewriting(negotiation, bridge), spent)

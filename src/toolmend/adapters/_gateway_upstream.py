@@ -111,7 +111,8 @@ class Upstream:
         sent = [(k, v) for k, v in end_to_end(headers) if k not in _NOT_SENT and not (plain and k == "accept-encoding")]
         if plain:
             sent.append(("accept-encoding", "identity"))
-        request = self._client.build_request(method, self._at(path), headers=sent, content=body)
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent]
+        request = self._client.build_request(method, self._at(path), headers=raw, content=body)
         with self.spoken_for():
             response = await self._client.send(request, stream=True)
         try:
@@ -175,6 +176,12 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     headers = [(name.lower(), value) for name, value in headers]
     named = {part.strip().lower() for name, value in headers if name == "connection" for part in value.split(",")}
     return [(name, value) for name, value in headers if name not in _HOP_BY_HOP and name not in named]
+
+
+def headers_of(response: httpx2.Response) -> list[tuple[str, str]]:
+    """Those of a response that are for the client; each character is a byte, whatever it was meant to be."""
+    raw = response.headers.raw
+    return end_to_end((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 def error_body(path: str, error: GatewayError) -> dict[str, Any]:
