@@ -52,8 +52,6 @@ def answer(messages: list[dict[str, Any]], tools: list[dict[str, Any]], *, as_js
     """
     texts = [(message["role"], _text(message["content"])) for message in messages]
     role, last = texts[-1]
-    if as_json:
-        return json.dumps(JOKE)
     if role == "tool" or "tool_result" in last:
         return None
     customer = re.search("customer named '(.+?)'", last)
@@ -61,6 +59,8 @@ def answer(messages: list[dict[str, Any]], tools: list[dict[str, Any]], *, as_js
         return call("unicode_customer", customer_name=customer[1], description="a company")
     lines = "\n".join(text for role, text in texts if role == "system").splitlines()
     heard = [tool["function"] for tool in tools] + [json.loads(line) for line in lines if line.startswith('{"name"')]
+    if as_json and not heard:  # with tools in the prompt it is a call that is enforced
+        return json.dumps(JOKE)
     names = [tool["name"] for tool in heard if tool["name"] in ARGUMENTS]
     return call(names[0], **ARGUMENTS[names[0]]) if names else None
 
