@@ -567,8 +567,16 @@ def test_a_stream_that_breaks_off_shows_its_text_first(family: str, scripted: Sc
 
 def test_a_dead_server_raises_what_it_did(family: str) -> None:
     module = FAMILIES[family][0]
-    with client_of(family) as client, pytest.raises(module.ConnectError):
+    tried: list[str] = []
+
+    class Dead(module.HTTPTransport):
+        def handle_request(self, request: Any) -> Any:
+            tried.append(request.url.path)
+            return super().handle_request(request)
+
+    with client_of(family, inner=Dead()) as client, pytest.raises(module.ConnectError):
         client.post(f"http://127.0.0.1:9{CHAT}", json=asked())
+    assert tried == [CHAT]
 
 
 def test_what_was_done_is_told_whoever_ends_the_stream(family: str, scripted: Scripted) -> None:
@@ -743,6 +751,8 @@ def test_ollamas_empty_answer(tokens: int, stream: bool, family: str) -> None:
         (True, broken_server.events(broken_server.delta(content="Hi :)"), done=False)),
         (True, broken_server.events(broken_server.delta(content="Hi :)"), broken_server.delta("stop"), tokens=40)),
         (True, broken_server.events(broken_server.delta("stop"), tokens=1)),
+        (True, broken_server.events(broken_server.delta(role="assistant"))),
+        (True, Answer(b'{"error": "out of memory"}\n', kind="application/x-ndjson")),
         (True, broken_server.events(b'data: {"error": "out of memory"}\n\n', done=False)),
     ],
 )
@@ -750,7 +760,8 @@ def test_an_answer_that_is_one_is_not_asked_for_again(stream: bool, answer: Answ
     with serving(answer, answer) as server:
         for settings in ({}, {"mode": "prompt"}):
             with client_of(family, **settings) as client:
-                response = client.post(f"{server.base_url}/chat/completions", json=asked(stream=stream))
+                path = "/api/chat" if answer.kind == "application/x-ndjson" else "/chat/completions"
+                response = client.post(f"{server.base_url}{path}", json=asked(stream=stream))
         assert response.content == answer.body
         assert server.sent_tools == [True, False]
 
