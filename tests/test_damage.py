@@ -89,3 +89,11 @@ def test_what_is_skipped_would_not_have_opened_anything(text: str, search: Searc
 def test_any_expression_can_be_searched_for(expression: str, text: str) -> None:
     search = Search([("", expression)])
     assert (spot(*(search.search(text, 0) or (None, None))) or None) == (as_one(search, text, 0) or None)
+
+
+def test_beginnings_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolmend._openers._KEPT", 2)
+    search = Search([("", "a[b-z]!")])
+    found = [search.search(f"ab acx {text}", 0) for text in ("ad!", "ae!", "af!", "ad!")]
+    assert [match[1].group() for match in found if match] == ["ad!", "ae!", "af!", "ad!"]
+    assert all(len(kept) <= 2 for kept in search._promising)  # pyright: ignore[reportPrivateUsage]

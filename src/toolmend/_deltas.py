@@ -69,7 +69,7 @@ class Shown:
     def add(self, piece: str) -> None:
         """Note a piece."""
         self.size += len(piece)
-        self._digest.update(piece.encode())
+        self._digest.update(piece.encode("utf-8", "surrogatepass"))
 
     def begins(self, text: str) -> bool:
         """Whether a text begins with what was shown."""

@@ -140,13 +140,10 @@ def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
         ToolmendError: as `ToolSpec.of`, or a name is given twice.
     """
     specs = tuple([tool if type(tool) is ToolSpec else ToolSpec.of(tool) for tool in tools])
-    if len({spec.name for spec in specs}) == len(specs):
-        return specs
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.name in seen:
-            raise ToolmendError(f"tool {spec.name!r} is given twice; names must be unique")
-        seen.add(spec.name)
+    names = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ToolmendError(f"tool {twice!r} is given twice; names must be unique")
     return specs
 
 
