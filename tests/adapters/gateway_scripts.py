@@ -36,6 +36,7 @@ def served(app: Starlette) -> Iterator[str]:
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # from now on a client may come, even before the server has started
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
@@ -160,13 +161,13 @@ def event(text: str = "", finish: str | None = None, **more: Any) -> str:
     return f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', 'choices': [choice], **more})}\n\n"
 
 
-def completion(text: str) -> dict[str, Any]:
+def completion(text: str, finish: str = "stop") -> dict[str, Any]:
     """A whole reply."""
     message = {"role": "assistant", "content": text}
     return {
         "id": "x",
         "object": "chat.completion",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
     }
 
 

@@ -227,6 +227,74 @@ def test_a_stream_that_breaks_off_ends_with_an_error(cut: Any, path: str, half: 
         assert isinstance(error["error"], str)
 
 
+def loses(how: str, stream: bool) -> Callable[[Call], Any]:
+    """An upstream whose own parser loses the call, unless the tools are in the prompt."""
+
+    async def script(call: Call) -> None:
+        if "/api/version" in call.head:
+            await call.whole({}, status=404)
+        elif "tools" not in json.loads(call.body):
+            if stream:
+                await call.stream(event(CALL), event("", "stop"), "data: [DONE]\n\n")
+            else:
+                await call.whole(completion(CALL))
+        elif how == "error":
+            await call.whole({"error": {"message": "failed to parse JSON: unexpected end"}}, status=500)
+        elif how == "nothing" and stream:
+            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
+        elif how == "nothing":
+            await call.whole(completion("", "tool_calls"))
+        # else it hangs up without a word
+
+    return script
+
+
+@pytest.mark.parametrize("how", ["error", "nothing", "hangs up"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [CHATS, "/api/chat"])
+def test_a_call_that_the_upstream_has_lost_is_asked_for_once_more(how: str, stream: bool, path: str) -> None:
+    with scripted(loses(how, stream)) as upstream, gateway_before(upstream.url) as client:
+        for _ in range(2):
+            reply = client.post(path, json=chat(stream=stream))
+            assert reply.status_code == 200
+            assert reply.text.count("get_weather") == 1
+            assert "tool_calls" in reply.text
+        asked = [call for call in upstream.calls if "/chat/completions" in call.head]
+        assert ["tools" in json.loads(call.body) for call in asked] == [True, False, False]  # remembered
+        assert "toolmend_fallbacks_total 1.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_upstream_that_loses_the_call_again_is_not_asked_for_ever(stream: bool) -> None:
+    async def script(call: Call) -> None:
+        if stream:
+            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
+        else:
+            await call.whole(completion("", "tool_calls"))
+
+    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+        reply = client.post(CHATS, json=chat(stream=stream))
+        assert reply.status_code == 200
+        assert len(upstream.calls) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_upstream_that_fails_when_asked_once_more(stream: bool) -> None:
+    async def script(call: Call) -> None:
+        if "tools" not in json.loads(call.body):
+            await call.whole({"error": "busy"}, status=503)
+        elif stream:
+            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
+        else:
+            await call.whole(completion("", "tool_calls"))
+
+    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+        reply = client.post(CHATS, json=chat(stream=stream))
+        assert reply.status_code == 200
+        assert '"tool_calls"' in reply.text  # the end as the upstream gave it, and nothing made up
+        assert "get_weather" not in reply.text
+
+
 def test_a_whole_reply_that_breaks_off_is_502() -> None:
     async def script(call: Call) -> None:
         await call.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n", "{")

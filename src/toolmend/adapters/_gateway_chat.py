@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from toolmend._refusal import message_of
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_metrics import Metrics
 from toolmend.adapters._gateway_stream import Spent, rewritten
-from toolmend.adapters._gateway_upstream import Limits, Upstream, error_body, headers_of
+from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
 from toolmend.adapters._negotiation import Negotiation, Settings
 from toolmend.adapters._ollama_bridge import OllamaReply, as_openai
 from toolmend.adapters._sse import event_of
@@ -90,21 +90,38 @@ class ChatRelay:
         async with AsyncExitStack() as stack:
             plain = bool(negotiation or bridge)
             ask = partial(self._upstream.open, "POST", target, headers, plain=plain)
-            response = await stack.enter_async_context(ask(body=sent))
-            failed = await self._upstream.read(response) if response.status_code >= 400 else b""
-            if negotiation and negotiation.refused(response.status_code, failed):
-                self._metrics.fallbacks.inc()
-                response = await stack.enter_async_context(ask(body=negotiation.sent))
-                failed = await self._upstream.read(response) if response.status_code >= 400 else b""
+
+            async def send(body: bytes) -> httpx2.Response:
+                return await stack.enter_async_context(ask(body=body))
+
+            rewriting = _Rewriting(negotiation, bridge, self._upstream, self._metrics, send)
+            response, failed = await self._first(sent, rewriting)
             gone = _REWRITTEN if plain or failed else ()
             kept = [(k, v) for k, v in headers_of(response) if k not in gone]
             answer = Answer(response.status_code, kept, _once(_error(failed, bridge)))
             if not failed:
-                await self._fill(answer, path, response, _Rewriting(negotiation, bridge), spent)
+                await self._fill(answer, path, response, rewriting, spent)
             try:
                 yield answer
             finally:
                 self._count(negotiation, answer, spent)
+
+    async def _first(self, sent: bytes, rewriting: _Rewriting) -> tuple[httpx2.Response, bytes]:
+        """The head of the answer, and its body if it is an error; the second one's if the first has lost a call."""
+        negotiation = rewriting.negotiation
+        try:
+            response = await rewriting.send(sent)
+        except GatewayError as error:
+            if not negotiation or not rewriting.is_lost(error):
+                raise
+            self._metrics.fallbacks.inc()
+            response = await rewriting.send(negotiation.sent)
+        failed = await self._upstream.read(response) if response.status_code >= 400 else b""
+        if negotiation and negotiation.refused(response.status_code, failed):
+            self._metrics.fallbacks.inc()
+            response = await rewriting.send(negotiation.sent)
+            failed = await self._upstream.read(response) if response.status_code >= 400 else b""
+        return response, failed
 
     async def _fill(
         self, answer: Answer, path: str, response: httpx2.Response, rewriting: _Rewriting, spent: Spent
@@ -120,9 +137,13 @@ class ChatRelay:
         else:
             raw = await self._upstream.read(response)
             with spent:
-                raw = rewriting.whole(raw)
-            answer.body = _once(raw)
-            answer.headers.append(("content-length", str(len(raw))))
+                whole = rewriting.whole(raw)
+            if second := await rewriting.second(None):
+                raw = await self._upstream.read(second)
+                with spent:
+                    whole = rewriting.whole(raw)
+            answer.body = _once(whole)
+            answer.headers.append(("content-length", str(len(whole))))
 
     async def _raw(self, response: httpx2.Response) -> AsyncIterator[bytes]:
         with self._upstream.spoken_for():
@@ -134,7 +155,7 @@ class ChatRelay:
     ) -> AsyncIterator[bytes]:
         lines = "ndjson" in response.headers["content-type"].lower()
         source = self._upstream.pieces(response)
-        async for piece in rewritten(source, rewriting.streams(), self._limits, spent, lines=lines):
+        async for piece in rewritten(source, rewriting, self._limits, spent, lines=lines):
             if isinstance(piece, bytes):
                 yield piece
                 continue
@@ -165,6 +186,9 @@ class _Rewriting:
 
     negotiation: Negotiation | None
     bridge: OllamaReply | None
+    upstream: Upstream
+    metrics: Metrics
+    send: Callable[[bytes], Awaitable[httpx2.Response]]
 
     def __bool__(self) -> bool:
         return bool(self.negotiation or self.bridge)
@@ -176,6 +200,25 @@ class _Rewriting:
     def whole(self, raw: bytes) -> bytes:
         raw = self.negotiation.reply(raw) if self.negotiation else raw
         return self.bridge.whole(raw) if self.bridge else raw
+
+    def is_lost(self, broken: GatewayError | None) -> bool:
+        """Whether a call was lost on the way to the reply."""
+        cause = broken.__cause__ if broken else None
+        error = cause if isinstance(cause, Exception) else broken
+        return bool(self.negotiation and self.negotiation.lost(error))
+
+    async def second(self, broken: GatewayError | None) -> httpx2.Response | None:
+        """The answer when the upstream is asked once more, as text; `None` if there is no reason to."""
+        if not self.negotiation or not self.is_lost(broken):
+            return None
+        self.metrics.fallbacks.inc()
+        response = await self.send(self.negotiation.sent)
+        return response if response.status_code < 400 else None
+
+    async def again(self, broken: GatewayError | None) -> AsyncIterator[bytes] | None:
+        """The same as it comes."""
+        response = await self.second(broken)
+        return self.upstream.pieces(response) if response else None
 
 
 def _is_stream(response: httpx2.Response) -> bool:

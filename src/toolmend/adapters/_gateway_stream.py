@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_upstream import GatewayError, Limits
 from toolmend.adapters._sse import EventSplitter
 
-__all__ = ["Spent", "rewritten"]
+__all__ = ["Rewriting", "Spent", "rewritten"]
 
 # In a string of JSON the quotes would be escaped, so what a model says is never taken for one of these.
 _END = re.compile(rb'^data: ?\[DONE\]|"finish_reason"\s*:\s*"|"done"\s*:\s*true|"error"\s*:', re.MULTILINE)
@@ -61,18 +62,36 @@ class _Lines:
         return rest
 
 
+class Rewriting(Protocol):
+    """What happens to a reply."""
+
+    def streams(self) -> Sequence[ReplyStream]:
+        """Who sees it, one after the other; new ones each time."""
+        ...
+
+    async def again(self, broken: GatewayError | None) -> AsyncIterator[bytes] | None:
+        """What the upstream sends when it is asked once more, because a call was lost; mostly it is not."""
+        ...
+
+
 async def rewritten(
-    source: AsyncIterator[bytes], rewriters: Sequence[ReplyStream], limits: Limits, spent: Spent, *, lines: bool
+    source: AsyncIterator[bytes],
+    rewriting: Rewriting,
+    limits: Limits,
+    spent: Spent,
+    *,
+    lines: bool,
 ) -> AsyncIterator[bytes | GatewayError]:
     """What the client gets, and at last the error if the reply is not whole.
 
     Args:
         source: what the upstream sends; raises `GatewayError`.
-        rewriters: who see it one after the other.
+        rewriting: who sees it, and whether it is asked for once more.
         limits: see `Limits`.
         spent: where the time is added.
         lines: it consists of lines, not of events.
     """
+    rewriters = rewriting.streams()
     splitter = _Lines() if lines else EventSplitter()
     size, ended = 0, False
     broken: GatewayError | None = None
@@ -91,6 +110,10 @@ async def rewritten(
                 raise GatewayError(502, f"the reply is longer than {limits.reply} bytes")
     except GatewayError as error:
         broken = error
+    if second := await rewriting.again(broken):
+        async for piece in rewritten(second, rewriting, limits, spent, lines=lines):
+            yield piece
+        return
     with spent:
         data = b"" if broken else splitter.close()
         if not broken and not ended and not _END.search(data):
