@@ -239,3 +239,27 @@ class TestTheCommands:
             result = invoke(app, ["data", "convert", *arguments], input=MESSAGES)
             assert result.exit_code == 2
             assert out.read_text() == MESSAGES
+
+    def test_bad_input_leaves_nothing_behind(self, tmp_path: Path) -> None:
+        file, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"
+        file.write_bytes(b"\x7fELF\0\1\2")
+        result = invoke(app, ["data", "convert", str(file), str(out), "--to", "hermes"])
+        assert result.exit_code == 2
+        assert "is a binary file" in result.output
+        assert list(tmp_path.iterdir()) == [file]
+        assert invoke(app, ["data", "check", str(file)]).exit_code == 2
+
+    def test_a_line_with_broken_characters_is_kept_byte_for_byte(self, tmp_path: Path) -> None:
+        file, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"
+        broken = b'{"messages": [{"role": "user", "content": "\xff"}]\n'
+        file.write_bytes(broken + MESSAGES.encode() + b"\r\n" + b"[" * 100_000)
+        result = invoke(app, ["data", "convert", str(file), str(out), "--to", "hermes"])
+        assert "1 converted, 2 rejected" in result.output
+        assert (tmp_path / "out.jsonl.rejected.jsonl").read_bytes() == broken + b"[" * 100_000 + b"\n"
+
+    def test_the_rejects_of_an_earlier_run_go(self, tmp_path: Path) -> None:
+        file, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"
+        for content, left in (("{", 4), (MESSAGES, 2)):
+            file.write_text(content)
+            invoke(app, ["data", "convert", str(file), str(out), "--to", "hermes"])
+            assert len(list(tmp_path.iterdir())) == left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,17 @@ def test_who_it_is(path: str, body: object, identity: str) -> None:
         return httpx2.Response(200, json=body) if request.url.path == path else httpx2.Response(404, json={})
 
     assert of("http://server/v1", questions=ASKED, transport=httpx2.MockTransport(handle)).identity == identity
+
+
+def test_a_server_that_hangs_is_not_asked_all_the_rest() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        findings = examine(Server(base_url=address, model="x", timeout=0.2), QUESTIONS, patience=0.2)
+    assert findings.verdict.kind == "unreachable"
+    assert len(findings.answers) == 2
+    assert "Timeout" in findings.verdict.words
 
 
 class TestGrades:

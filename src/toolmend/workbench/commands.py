@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -42,6 +42,7 @@ _OLLAMA = "http://localhost:11434/v1"
 _Html = Annotated[Path | None, typer.Option("--html", help="Write the same as one self-contained page.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output instead.")]
 _PLAIN_WIDTH = 120
+_START = 8192  # how much of a file is looked at to tell whether it is text
 
 
 def parse_reply(
@@ -122,22 +123,16 @@ def convert_data(
         target_of(to)  # before any file is touched
         if source != _STDIN and target.exists() and target.samefile(source):
             raise ToolmendError(f"{target} would be written over while it is read; choose another OUT")
-    rejects, why = (target.with_name(f"{target.name}.rejected.{kind}") for kind in ("jsonl", "txt"))
     size = 0 if source == _STDIN or not Path(source).is_file() else Path(source).stat().st_size
     with (
         _refusals(),
         _lines(source) as lines,
-        target.open("w", encoding="utf-8") as converted,
-        rejects.open("w", encoding="utf-8") as rejected,
-        why.open("w", encoding="utf-8") as reasons,
+        _written(target) as (converted, rejected, reasons),
         Progress(TextColumn("converting"), BarColumn(), TimeRemainingColumn(), console=_errors()) as bar,
     ):
         task = bar.add_task("", total=size or None)
         outputs = Outputs(converted, rejected, reasons)
         summary = convert_stream(lines, outputs, to, jobs=jobs, progress=lambda done: bar.advance(task, done))
-    if not summary.rejected:
-        rejects.unlink()
-        why.unlink()
     if as_json:
         typer.echo(json.dumps(summary.to_json(), ensure_ascii=False))
     else:
@@ -153,6 +148,7 @@ def examine_server(  # noqa: PLR0913, PLR0917 - a command's options
     ollama: Annotated[str, typer.Option(help="The same as --model, at Ollama's usual address.")] = "",
     times: Annotated[int, typer.Option("--times", "-n", help="How often each question is asked.", min=1)] = 1,
     temperature: Annotated[float, typer.Option(help="How freely the model answers.", min=0)] = 0.0,
+    timeout: Annotated[float, typer.Option(help="How long an answer may take, in seconds.", min=0.1)] = 300.0,
     api_key: Annotated[str, typer.Option(help="Sent as the bearer token.", envvar="OPENAI_API_KEY")] = "none",
     as_json: _AsJson = False,
     html: _Html = None,
@@ -169,7 +165,7 @@ def examine_server(  # noqa: PLR0913, PLR0917 - a command's options
         typer.echo("give both --base-url and --model, or neither", err=True)
         raise typer.Exit(2)
     with _live(base_url, model) as live:
-        server = replace(live, api_key=api_key, temperature=temperature)
+        server = replace(live, api_key=api_key, temperature=temperature, timeout=timeout)
         questions = QUESTIONS if base_url else EMBEDDED
         with Progress(TextColumn("asking"), BarColumn(), TimeRemainingColumn(), console=_errors()) as bar:
             task = bar.add_task("", total=steps(questions, times))
@@ -203,8 +199,28 @@ def _refusals() -> Generator[None]:
     try:
         yield
     except (ToolmendError, OSError, UnicodeDecodeError) as error:
-        typer.echo(str(error), err=True)
+        binary = isinstance(error, UnicodeDecodeError)
+        typer.echo(f"this is no text in UTF-8: {error}" if binary else str(error), err=True)
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def _written(target: Path) -> Generator[tuple[TextIO, TextIO, TextIO]]:
+    """The three files of a conversion, which appear when all is done; nothing half stays behind."""
+    names = [target.with_name(target.name + ending) for ending in ("", ".rejected.jsonl", ".rejected.txt")]
+    parts = [name.with_name(name.name + ".part") for name in names]
+    try:
+        with ExitStack() as stack:
+            files = [stack.enter_context(part.open("w", encoding="utf-8", errors="surrogateescape")) for part in parts]
+            yield (files[0], files[1], files[2])
+        for part, name in zip(parts, names, strict=True):
+            if part.stat().st_size or name == target:
+                part.replace(name)
+            else:
+                name.unlink(missing_ok=True)  # of an earlier conversion
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -212,7 +228,11 @@ def _lines(file: str) -> Generator[TextIO]:
     if file == _STDIN:
         yield sys.stdin
         return
-    with Path(file).open(encoding="utf-8") as lines:
+    with Path(file).open("rb") as start:
+        if b"\0" in start.read(_START):
+            raise ToolmendError(f"{file} is a binary file, no JSONL")
+    # a line with a broken character is one bad line, not the end of all
+    with Path(file).open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         yield lines
 
 

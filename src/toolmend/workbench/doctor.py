@@ -58,6 +58,7 @@ class Answer:
         dialects: the formats of the calls in the text.
         reasons: why something in the text is no call.
         error: what the server said instead, if it did.
+        down: it said nothing at all, in time.
         refused: that it does not take tools.
         empty: it counted tokens or said "tool calls", but there is nothing.
     """
@@ -70,6 +71,7 @@ class Answer:
     dialects: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     error: str = ""
+    down: bool = False
     refused: bool = False
     empty: bool = False
 
@@ -174,6 +176,7 @@ def examine(
     *,
     times: int = 1,
     progress: Callable[[], object] = lambda: None,
+    patience: float = 5.0,
     transport: httpx2.BaseTransport | None = None,
 ) -> Findings:
     """Ask a server all questions, natively and with the tools in the prompt.
@@ -183,6 +186,7 @@ def examine(
         questions: what to ask.
         times: how often each.
         progress: told after each request.
+        patience: how long the server may take to say what it is, in seconds.
         transport: sends the requests, instead of the network; for tests.
     """
     headers = {"authorization": f"Bearer {server.api_key}"}
@@ -192,12 +196,14 @@ def examine(
         httpx2.Client(transport=inner, **options) as plain,
         httpx2.Client(transport=ToolTransport(inner, mode="prompt"), **options) as prompting,
     ):
-        findings = Findings(server, _identity(plain))
+        findings = Findings(server, _identity(plain, patience))
         for question in questions:
             for _ in range(times):
                 for way, client in (("native", plain), ("prompt", prompting)):
                     findings.answers.append(_ask(client, server, question, cast("Way", way)))
                     progress()
+                if all(answer.down for answer in findings.answers):
+                    return findings  # nobody is there; to ask all the rest would take hours
     return findings
 
 
@@ -213,7 +219,7 @@ def _ask(client: httpx2.Client, server: Server, question: Question, way: Way) ->
         response = client.post("/chat/completions", json=body)
         said: Any = response.json() if response.status_code < 400 else response.text
     except (httpx2.HTTPError, ValueError) as error:
-        return Answer(question=question, way=way, error=f"{type(error).__name__}: {error}")
+        return Answer(question=question, way=way, error=f"{type(error).__name__}: {error}", down=True)
     if response.status_code >= 400:
         refused = refuses_tools(response.status_code, said)
         message = f"{message_of(said)} (HTTP {response.status_code})"
@@ -254,12 +260,12 @@ def _native(message: _Json) -> Iterator[ToolCall]:
             yield ToolCall(name=str(function.get("name")), arguments=cast("_Json", arguments))
 
 
-def _identity(client: httpx2.Client) -> str:
+def _identity(client: httpx2.Client, patience: float) -> str:
     """What a server says that it is; unknown is an answer, too."""
     root = str(client.base_url).rstrip("/").removesuffix("/v1")
     for path, reading in _PROBES.items():
         try:
-            response = client.get(root + path, timeout=5)
+            response = client.get(root + path, timeout=patience)
             body: Any = response.json() if response.status_code == 200 else None
         except (httpx2.HTTPError, ValueError):
             continue
