@@ -70,3 +70,13 @@ def test_without_its_packages_the_command_names_the_extra(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "toolmend.cli", None)
     with pytest.raises(SystemExit, match=r"toolmend\[demo\]"):
         __main__.main()
+
+
+def test_the_command_starts_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["toolmend", "dialects", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert not ended.value.code
+    assert "qwen3_coder" in capsys.readouterr().out

@@ -500,3 +500,10 @@ def test_what_a_dialect_must_say() -> None:
         nothing.parse(None)  # pyright: ignore[reportArgumentType] - never looked at
     with pytest.raises(NotImplementedError):
         nothing.render_calls([])
+
+
+def test_a_whole_reply_read_at_once_has_no_pieces_of_calls() -> None:
+    reader = Turn(LIBRARY).reader(stream_arguments=True)
+    [text, call] = reader.read("Look.\n" + PING)
+    assert text == "Look."
+    assert isinstance(call, ToolCall)

@@ -72,8 +72,8 @@ class Call:
 
     async def whole(self, body: Any, kind: str = "application/json", status: int = 200, headers: str = "") -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = f"HTTP/1.1 {status} Said\r\ncontent-type: {kind}\r\ncontent-length: {len(raw)}\r\n{headers}\r\n"
-        await self.send(head, raw)
+        head = f"HTTP/1.1 {status} Said\r\ncontent-type: {kind}\r\ncontent-length: {len(raw)}\r\n"
+        await self.send(f"{head}connection: close\r\n{headers}\r\n", raw)
 
     async def stream(self, *events: str, kind: str = "text/event-stream") -> None:
         """Begin a reply that ends when the connection does."""
