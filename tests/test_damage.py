@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import regex
@@ -97,3 +98,15 @@ def test_beginnings_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) ->
     found = [search.search(f"ab acx {text}", 0) for text in ("ad!", "ae!", "af!", "ad!")]
     assert [match[1].group() for match in found if match] == ["ad!", "ae!", "af!", "ad!"]
     assert all(len(kept) <= 2 for kept in search._promising)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_beginnings_may_be_forgotten_at_any_time_by_another_thread() -> None:
+    class Forgetful(dict[str, Any]):
+        def __setitem__(self, key: str, value: Any) -> None:
+            pass
+
+    search = Search([("", "a[b-z]!")])
+    search._promising = (Forgetful(), Forgetful())  # pyright: ignore[reportPrivateUsage]
+    found = search.search("ab ac!", 0)
+    assert found
+    assert found[1].group() == "ac!"

@@ -167,12 +167,13 @@ class Search:
         kept = self._promising[edge]
         if len(kept) >= _KEPT:
             kept.clear()
-        kept[begin] = tuple(
+        found = tuple(
             expression
             for expression, (anywhere, behind) in zip(self._compiled, self._begins, strict=True)
             if _fits(begin, anywhere) or (edge and _fits(begin, behind))
         )
-        return kept[begin]
+        kept[begin] = found  # never read again here: another thread may have cleared it by then
+        return found
 
 
 def _one_of(begins: Iterable[str]) -> str:
