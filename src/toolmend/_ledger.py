@@ -37,7 +37,6 @@ class Ledger:
         self._events: list[Event] = []
         self._count = 0  # how many calls were told or begun
         self._made: dict[str, None] = {}  # what they were, in order
-        self._latest: list[ToolCall] = []  # those of them not yet in there: to write them down takes its time
         self._answered = False  # calls without a marker were told
         self._since = 0  # how much text was told since the last call
         self._stray = False  # whether any of it was more than white space
@@ -48,7 +47,7 @@ class Ledger:
         quotation = self.quotation
         if quotation and quotation.suspense is None and isinstance(event, (ToolCallDelta, ToolCallParsed)):
             quotation.suspense = []
-            self._before = (self._count, len(self._known()), self._since, self._stray)
+            self._before = (self._count, len(self._made), self._since, self._stray)
         if isinstance(event, ToolCallParsed):
             self.after_call = True
             self._since = 0
@@ -67,7 +66,7 @@ class Ledger:
         quotation, self.quotation = self.quotation, None
         if quotation and quotation.suspense is not None:
             self._count, made, self._since, self._stray = self._before
-            while len(self._known()) > made:
+            while len(self._made) > made:
                 self._made.popitem()
         for event in quotation.settle(quoted=True) if quotation else ():
             self.tell(event)
@@ -108,7 +107,7 @@ class Ledger:
 
     def objection(self, calls: list[ToolCall], refused: list[NotACall], opened: OpenBlock) -> NotACall | None:
         """Why calls may not be told in spite of being readable."""
-        if calls and self._stray and self._count and all(_same(call) in self._known() for call in calls):
+        if calls and self._stray and self._count and all(_same(call) in self._made for call in calls):
             return NotACall("repeats an earlier call")
         for call, shown in zip(calls, opened.sent, strict=False) if not refused else ():
             if call.name != shown.name or not shown.begins(canonical(call.arguments)):
@@ -130,14 +129,8 @@ class Ledger:
             self._complete(calls, sent)
             self.tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
             self._answered = self._answered or opened.block.kind != "marked"
-            self._latest += calls
+            self._made.update(dict.fromkeys(map(_same, calls)))
         self._count += len(calls) or len(opened.sent)
-
-    def _known(self) -> dict[str, None]:
-        """The calls that were told."""
-        self._made.update(dict.fromkeys(map(_same, self._latest)))
-        self._latest.clear()
-        return self._made
 
     def _complete(self, calls: list[ToolCall], sent: list[Shown]) -> None:
         """Tell what is missing of the arguments."""
