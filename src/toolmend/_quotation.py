@@ -55,18 +55,25 @@ _SHOWS = re.compile(
     r"|looks? like (?:this|so|that|the following)|examples? (?:\w+ )?(?:follows?|below))[*_]*[.!:,]?\Z",
     re.IGNORECASE,
 )
+_NOT_INSTEAD = r"(?![^\n]*(?:[,;]|\b(?:so|but|without|unless|until|yet|by|myself|directly)\b))"
 _LEADS = re.compile(
     r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
     r"|(?:show|give|tell|explain|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b"
     r"(?:examples?|sample calls?|how (?!many|much|long|old|far|often|big))"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
     r"|(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never) (?:\w+ly |ever )?"
-    r"(?:call|run|use|invoke|execute|send|write))\b",
+    r"(?:call|run|use|invoke|execute|send|write)"
+    # what is refused, unless the sentence goes on to what is done instead
+    rf"|(?:(?:(?:do|would|will|should|must) (?:not|never)|(?:do|would|wo|should|must)n['’]t|never|not|refuse|decline)"
+    rf" (?:to |be |\w+ly |ever ){{0,3}}(?:do(?:ne)?|ma[dk]e|perform(?:ed)?|called|used|executed|run|sen[dt]|written)"
+    rf"|\A[\s*_>-]*(?:please )?avoid|(?:confirm|approve|agree|permission)\b[^.!?]{{0,40}} before I){_NOT_INSTEAD})\b",
     re.IGNORECASE,
 )
 _MENTIONS = re.compile(
     r"\b(?:examples?|such as|looks? like|format|syntax|samples?(?= calls?| code|[\s:*_]*+\Z)|templates?|usage|signature"
-    r"|placeholders?)\b",
+    r"|placeholders?"
+    r"|(?:dangerous|harmful|malicious|forbidden|wrong|incorrect|bad) (?:\w+ )?(?:calls?|requests?|commands?)"
+    r"|(?:logs?|transcript|trace) (?:\w+ )?(?:shows?|says?|contains?|reads?))\b",
     re.IGNORECASE,
 )
 _ADVISES = re.compile(r"\b(?:(?:you|one|we) (?:can|could|may|might|would|should)|used? (?:it )?like)\b", re.IGNORECASE)
