@@ -21,7 +21,7 @@ from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Toolbox
 from toolmend._types import ToolSpec
 
-__all__ = ["JsonDeltas", "Shown", "canonical", "is_text"]
+__all__ = ["JsonDeltas", "Pieces", "Shown", "canonical", "is_text"]
 
 _RUN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]++')
 _SPACE = re.compile(r"\s*+")
@@ -79,6 +79,33 @@ class Shown:
         return self.size <= len(text) and digest.digest() == self._digest.digest()
 
 
+class Pieces:
+    """The pieces of one region on their way out.
+
+    Attributes:
+        sent: what has been shown of each call so far.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[Shown] = []
+        self._out: list[tuple[int, str, str]] = []
+
+    def begin(self, name: str) -> None:
+        """The next call begins."""
+        self.sent.append(Shown(name))
+
+    def add(self, piece: str) -> None:
+        """Show more of the call under way."""
+        self.sent[-1].add(piece)
+        self._out.append((len(self.sent) - 1, self.sent[-1].name, piece))
+
+    def take(self) -> list[tuple[int, str, str]]:
+        """What is new: number of the call, its name, JSON text."""
+        out, self._out = self._out, []
+        calls = groupby(out, key=lambda piece: piece[:2])
+        return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
+
+
 class _Stop(Exception):
     """This is no strict JSON, or no call that may be shown yet."""
 
@@ -94,11 +121,11 @@ class JsonDeltas:
     """
 
     def __init__(self, tools: Toolbox) -> None:
-        self.sent: list[Shown] = []
+        self._pieces = Pieces()
+        self.sent = self._pieces.sent
         self._tools = tools
         self._text = ""
         self._at = 0
-        self._out: list[tuple[int, str, str]] = []
         self._steps: _Steps | None = self._values()
 
     def feed(self, text: str) -> list[tuple[int, str, str]]:
@@ -110,13 +137,7 @@ class JsonDeltas:
                 next(self._steps)
             except (_Stop, StopIteration, ValueError, RecursionError):
                 self._steps = None
-        out, self._out = self._out, []
-        calls = groupby(out, key=lambda piece: piece[:2])
-        return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
-
-    def _emit(self, piece: str) -> None:
-        self.sent[-1].add(piece)
-        self._out.append((len(self.sent) - 1, self.sent[-1].name, piece))
+        return self._pieces.take()
 
     def _char(self) -> _Steps:
         """The next character that is no white space; it is not taken."""
@@ -159,11 +180,11 @@ class JsonDeltas:
             elif len(self.sent) > before and (key in ARGUMENT_KEYS or key in NAME_KEYS):
                 raise _Stop
             elif key in ARGUMENT_KEYS and char == "{" and name and (tool := self._tools.get(name)):
-                self.sent.append(Shown(tool.name))
+                self._pieces.begin(tool.name)
                 yield from self._arguments(tool)
             elif name is None and char == "{" and key not in _OWN and (tool := self._tools.get(key)):
                 name = key  # keyed by the name; any other key behind it makes it no call
-                self.sent.append(Shown(tool.name))
+                self._pieces.begin(tool.name)
                 yield from self._arguments(tool)
             else:
                 yield from self._raw()
@@ -174,7 +195,7 @@ class JsonDeltas:
             tool = self._tools.get(name) if name else None
             if tool is None:
                 raise _Stop
-            self.sent.append(Shown(tool.name))
+            self._pieces.begin(tool.name)
 
     def _arguments(self, tool: ToolSpec) -> _Steps:
         self._at += 1
@@ -187,7 +208,7 @@ class JsonDeltas:
             if key in keys:
                 raise _Stop
             keys.add(key)
-            self._emit(f"{end}{canonical(key)}: ")
+            self._pieces.add(f"{end}{canonical(key)}: ")
             end = yield from self._value(key, tool)
             end += ", "
             if (yield from self._char()) == ",":
@@ -197,12 +218,12 @@ class JsonDeltas:
             elif (yield from self._char()) != "}":
                 raise _Stop
         self._at += 1
-        self._emit(end.removesuffix(", ") + "}")
+        self._pieces.add(end.removesuffix(", ") + "}")
 
     def _value(self, key: str, tool: ToolSpec) -> _Steps:
         """Show a value as far as it is certain; return what is owed once the next thing is seen."""
         if is_text(key, tool) and self._text[self._at] == '"':
-            self._emit('"')
+            self._pieces.add('"')
             yield from self._string(shown=True)
             return '"'
         value = json.loads((yield from self._raw()))
@@ -228,7 +249,7 @@ class JsonDeltas:
 
     def _part(self, text: str, parts: list[str], *, shown: bool) -> None:
         if shown:
-            self._emit(canonical(text)[1:-1])
+            self._pieces.add(canonical(text)[1:-1])
         else:
             parts.append(text)
 

@@ -30,10 +30,8 @@ class ElementBody:
         self._elements.base = self._at
         position = 0
         while position < len(text):
-            pattern = self._tags.partial[self._elements.place]
-            searches = self._elements.searches
-            found = (pattern.search if searches else pattern.match)(text, position, partial=True)
-            if found.partial if found else searches:
+            found, open_ended = self._tags.find(self._elements.place, text, position, search=self._elements.searches)
+            if open_ended:
                 self._carry = text[found.start() :] if found else ""
                 break
             position = self._elements.take(found, position)

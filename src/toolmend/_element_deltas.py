@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal
 
 from toolmend._coerce import fit
-from toolmend._deltas import Shown, canonical, is_text
+from toolmend._deltas import Pieces, canonical, is_text
 from toolmend._element_tags import Tags
 from toolmend._elements import Elements, FoundCall, FoundValue
 from toolmend._toolbox import Toolbox
@@ -54,8 +53,8 @@ class ElementDeltas:
     """
 
     def __init__(self, tags: Tags, reading: Reading, tools: Toolbox) -> None:
-        self.sent: list[Shown] = []
-        self._out: list[tuple[int, str, str]] = []
+        self._pieces = Pieces()
+        self.sent = self._pieces.sent
         self._tags = tags
         self._reading = reading
         self._tools = tools
@@ -78,13 +77,7 @@ class ElementDeltas:
                 self._follow(self._carry + text)
             except _Stop:
                 self._over = True
-        out, self._out = self._out, []
-        calls = groupby(out, key=lambda piece: piece[:2])
-        return [(number, name, "".join(piece for _, _, piece in pieces)) for (number, name), pieces in calls]
-
-    def _emit(self, piece: str) -> None:
-        self.sent[-1].add(piece)
-        self._out.append((len(self.sent) - 1, self.sent[-1].name, piece))
+        return self._pieces.take()
 
     def _follow(self, text: str) -> None:
         """See `ElementBody.feed`."""
@@ -92,10 +85,8 @@ class ElementDeltas:
         self._elements.base = self._at
         position = 0
         while position < len(text):
-            pattern = self._tags.partial[self._elements.place]
-            searches = self._elements.searches
-            found = (pattern.search if searches else pattern.match)(text, position, partial=True)
-            if found.partial if found else searches:
+            found, open_ended = self._tags.find(self._elements.place, text, position, search=self._elements.searches)
+            if open_ended:
                 position = found.start() if found else len(text)
                 self._carry = text[position:]
                 self._tell(text, position)
@@ -117,7 +108,7 @@ class ElementDeltas:
                 if not self._tell_value(value, text, position):
                     return
             elif call.end >= 0:
-                self._emit("{}" if not self._told else "}")
+                self._pieces.add("{}" if not self._told else "}")
                 self._call = None
             else:
                 return
@@ -131,7 +122,7 @@ class ElementDeltas:
         self._tool = self._tools.get(self._call.name)
         if not self._tool:
             raise _Stop
-        self.sent.append(Shown(self._tool.name))
+        self._pieces.begin(self._tool.name)
         return self._call
 
     def _tell_value(self, value: FoundValue, text: str, position: int) -> bool:
@@ -143,7 +134,7 @@ class ElementDeltas:
         if not self._begun:
             if not value.opened or value.key not in self._tool.properties:
                 raise _Stop
-            self._emit(f"{', ' if self._told else '{'}{canonical(value.key)}: ")
+            self._pieces.add(f"{', ' if self._told else '{'}{canonical(value.key)}: ")
             self._begun, self._shown, self._upto = True, False, value.start
         upto = value.end if ended else self._at + position
         if upto > self._upto:
@@ -165,14 +156,14 @@ class ElementDeltas:
                 return  # whether the line feed belongs to it, its end will tell
             if self._reading.framing == "sides":
                 self._value[0] = self._value[0].removeprefix("\n")
-            self._emit('"')
+            self._pieces.add('"')
             self._shown = True
         text = "".join(self._value)
         tag = self._tags.any.search(text, partial=True)
         certain = tag.start() if tag else len(text)
         if self._reading.framing == "sides" and text.endswith("\n", 0, certain):
             certain -= 1
-        self._emit(canonical(text[:certain])[1:-1])
+        self._pieces.add(canonical(text[:certain])[1:-1])
         self._value = [text[certain:]]
         if tag and not tag.partial:
             raise _Stop
@@ -187,10 +178,10 @@ class ElementDeltas:
             raise _Stop
         if self._shown:
             text = text.removesuffix("\n") if self._reading.framing == "sides" else text
-            self._emit(canonical(text)[1:])
+            self._pieces.add(canonical(text)[1:])
         else:
             key, read = self._reading.pair(value, text)
             fitted, _ = fit({key: read}, self._tool, textual=self._reading.textual)
-            self._emit(canonical(fitted[key]))
+            self._pieces.add(canonical(fitted[key]))
         self._value, self._begun = [], False
         self._told += 1

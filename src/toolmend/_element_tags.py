@@ -86,6 +86,19 @@ class Tags:
         kinds = ("wrapper", "unwrap", "call", "end", "value", "stop", "opens", "key_end")
         return regex.compile(_unnamed("|".join(getattr(self, kind) for kind in kinds)))
 
+    def find(self, place: str, text: str, position: int, *, search: bool) -> tuple[regex.Match[str] | None, bool]:
+        """The next tag at a place, and whether more text has to come before it is known.
+
+        Args:
+            place: see `partial`.
+            text: the piece in hand.
+            position: where to look in it.
+            search: look further on, too; otherwise the tag stands right there or nowhere.
+        """
+        pattern = self.partial[place]
+        found = (pattern.search if search else pattern.match)(text, position, partial=True)
+        return found, found.partial if found else search
+
     def closes(self, text: str, start: int, end: int) -> bool:
         """Whether the closing tag of an argument stands in a stretch of text."""
         return self._stop.search(text, start, end) is not None
