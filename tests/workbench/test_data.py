@@ -163,7 +163,14 @@ def test_chat_template_text_keeps_all_around_its_turns() -> None:
         "<|im_start|>user\nDune?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n<function=find_book>"
     )
     assert converted.endswith("<|im_start|>assistant\nYes.<|im_end|>\n")
+    assert '<tool_result name="tool">\n1 hit\n</tool_result>' in converted
+    assert "tool_response" not in converted
     assert json.loads(convert(LLAMA, "hermes")) == json.loads(LLAMA)
+
+
+def test_results_in_the_role_of_a_chat_template_stay() -> None:
+    text = CHATML.replace("<|im_start|>user\\n<tool_response>\\n1 hit\\n</tool_response>", "<|im_start|>tool\\n1 hit")
+    assert "<|im_start|>tool\n1 hit<|im_end|>" in json.loads(convert(text, "qwen3_coder"))["text"]
 
 
 @pytest.mark.parametrize(

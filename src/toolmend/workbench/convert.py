@@ -92,7 +92,9 @@ def _parts(turn: Turn, record: Record) -> tuple[Part, ...]:
 
 def _converted(turn: Turn, record: Record, target: Dialect | None) -> list[Turn]:
     results = results_in(turn)
-    if results and record.shape != "text":
+    if record.shape == "text" and turn.role == "tool":
+        return [turn]  # the template's own role for results says it all
+    if results:
         if target is None:
             return [
                 Turn("tool", result.content, call_id=result.call_id or turn.call_id or "call_0", name=result.name)

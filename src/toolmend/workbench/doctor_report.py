@@ -8,17 +8,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from toolmend.workbench._page import page_of
 from toolmend.workbench.doctor import Findings
 
 __all__ = ["doctor_page", "doctor_terminal"]
 
 _COLUMNS = ("native", "recovered", "prompted")
 _CSS = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.4rem .5rem;text-align:left}
 .bar{background:#e4e4e4;border-radius:3px;overflow:hidden}.bar div{background:#3d9a50;height:1rem}
 .verdict{border-left:4px solid #4a90d9;padding:.3rem 1rem;margin:1rem 0}code{font-size:14px}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}td,th{border-color:#333}.bar{background:#333}}
+@media(prefers-color-scheme:dark){.bar{background:#333}}
 """
 
 
@@ -40,7 +39,6 @@ def doctor_terminal(console: Console, findings: Findings) -> None:
 def doctor_page(findings: Findings) -> str:
     """The same as one HTML page without any other file."""
     found = findings.to_json()
-    title = html.escape(f"{found['model']} at {found['server']}")
     heads = "".join(f"<th>{column}</th>" for column in ("question", *_COLUMNS))
     rows = "".join(
         f"<tr><td>{html.escape(question['title'])}</td>{''.join(_bar(*rate) for rate in _rates(question))}</tr>"
@@ -48,13 +46,13 @@ def doctor_page(findings: Findings) -> str:
     )
     errors = "".join(f"<li>{html.escape(error)}</li>" for error in found["errors"])
     formats = ", ".join(f"{html.escape(name)} ({count})" for name, count in found["dialects"].items()) or "none"
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{_CSS}</style><h1>{title}</h1><p>Server: {html.escape(found['identity'])}</p>"
+    body = (
+        f"<p>Server: {html.escape(found['identity'])}</p>"
         f'<div class="verdict"><p>{html.escape(findings.verdict.words)}</p>'
         f"<p><code>{html.escape(findings.verdict.remedy)}</code></p></div>"
-        f"<table><tr>{heads}</tr>{rows}</table><p>Formats of calls in text: {formats}</p><ul>{errors}</ul></html>\n"
+        f"<table><tr>{heads}</tr>{rows}</table><p>Formats of calls in text: {formats}</p><ul>{errors}</ul>"
     )
+    return page_of(f"{found['model']} at {found['server']}", body, _CSS)
 
 
 def _rates(question: dict[str, Any]) -> list[tuple[int, int]]:

@@ -9,17 +9,15 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from toolmend.workbench._page import page_of
 from toolmend.workbench.check import Report
 
 __all__ = ["report_page", "report_terminal"]
 
 _SHOWN = 20
 _CSS = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.3rem .5rem;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums;width:6rem}td.bar{width:50%}
 .bar div{background:#4a90d9;height:1rem;border-radius:2px}.bar div.bad{background:#d9574a}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}td,th{border-color:#333}}
 """
 
 
@@ -68,10 +66,7 @@ def report_page(report: Report, name: str) -> str:
         for trouble in report.troubles
     )
     lines = f"<h2>Troubles by line</h2><table>{rows}</table>" if rows else ""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(name)}</title><style>{_CSS}</style><h1>{html.escape(name)}</h1>{charts}{lines}</html>\n"
-    )
+    return page_of(name, charts + lines, _CSS)
 
 
 def _chart(title: str, counts: Mapping[str, int]) -> str:

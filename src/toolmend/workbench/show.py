@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from toolmend.workbench._page import page_of
 from toolmend.workbench.anatomy import Anatomy, Part
 
 __all__ = ["page", "terminal"]
@@ -18,14 +19,12 @@ _STYLES = {
     "passed over": "black on yellow",
 }  # fmt: skip
 _CSS = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
 pre{white-space:pre-wrap;border:1px solid #ccc;border-radius:6px;padding:1rem;font-size:14px}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.4rem;text-align:left;
-vertical-align:top}code{font-size:13px}mark{color:inherit;border-radius:3px;padding:1px 0}
+code{font-size:13px}mark{color:inherit;border-radius:3px;padding:1px 0}
 .call{background:#b7ebc0}.failed{background:#f6b9b9}.passed-over{background:#f8e3a3}
 .reasoning{background:none;color:#777;font-style:italic}.text{background:none}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}.call{background:#1d5b2a}.failed{background:#7a2323}
-.passed-over{background:#6b5710}pre{border-color:#444}td,th{border-color:#333}}
+@media(prefers-color-scheme:dark){.call{background:#1d5b2a}.failed{background:#7a2323}.passed-over{background:#6b5710}
+pre{border-color:#444}}
 """
 
 
@@ -67,11 +66,8 @@ def page(anatomy: Anatomy) -> str:
     )
     rows = "".join(map(_row, (part for part in anatomy.parts if part.kind not in ("text", "reasoning"))))
     heads = "".join(f"<th>{head}</th>" for head in ("", "dialect", "calls", "repairs, or why it does not run"))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>A reply laid open</title><style>{_CSS}</style><h1>A reply laid open</h1>"
-        f"<p>{html.escape(_summary(anatomy))}</p><pre>{reply}</pre><table><tr>{heads}</tr>{rows}</table></html>\n"
-    )
+    body = f"<p>{html.escape(_summary(anatomy))}</p><pre>{reply}</pre><table><tr>{heads}</tr>{rows}</table>"
+    return page_of("A reply laid open", body, _CSS)
 
 
 def _class(part: Part) -> str:
