@@ -240,10 +240,8 @@ def loses(how: str, stream: bool) -> Callable[[Call], Any]:
                 await call.whole(completion(CALL))
         elif how == "error":
             await call.whole({"error": {"message": "failed to parse JSON: unexpected end"}}, status=500)
-        elif how == "nothing" and stream:
-            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
         elif how == "nothing":
-            await call.whole(completion("", "tool_calls"))
+            await comes_to_nothing(call)
         # else it hangs up without a word
 
     return script
@@ -264,15 +262,17 @@ def test_a_call_that_the_upstream_has_lost_is_asked_for_once_more(how: str, stre
         assert "toolmend_fallbacks_total 1.0" in client.get("/metrics").text
 
 
+async def comes_to_nothing(call: Call) -> None:
+    if json.loads(call.body)["stream"]:
+        await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
+    else:
+        await call.whole(completion("", "tool_calls"))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_upstream_that_loses_the_call_again_is_not_asked_for_ever(stream: bool) -> None:
-    async def script(call: Call) -> None:
-        if stream:
-            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
-        else:
-            await call.whole(completion("", "tool_calls"))
 
-    with scripted(script) as upstream, gateway_before(upstream.url) as client:
+    with scripted(comes_to_nothing) as upstream, gateway_before(upstream.url) as client:
         reply = client.post(CHATS, json=chat(stream=stream))
         assert reply.status_code == 200
         assert len(upstream.calls) == 2
@@ -283,10 +283,8 @@ def test_an_upstream_that_fails_when_asked_once_more(stream: bool) -> None:
     async def script(call: Call) -> None:
         if "tools" not in json.loads(call.body):
             await call.whole({"error": "busy"}, status=503)
-        elif stream:
-            await call.stream(event("", "tool_calls"), "data: [DONE]\n\n")
         else:
-            await call.whole(completion("", "tool_calls"))
+            await comes_to_nothing(call)
 
     with scripted(script) as upstream, gateway_before(upstream.url) as client:
         reply = client.post(CHATS, json=chat(stream=stream))

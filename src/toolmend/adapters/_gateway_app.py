@@ -6,7 +6,7 @@ import ipaddress
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -22,7 +22,7 @@ from toolmend._errors import ToolmendError
 from toolmend._refusal import Refusals
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Mode, NotReadable
-from toolmend.adapters._gateway_chat import Answer, ChatRelay
+from toolmend.adapters._gateway_chat import Answer, ChatRelay, once
 from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
 from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
 from toolmend.adapters._negotiation import Settings
@@ -141,7 +141,7 @@ class _Desk:
 
     @asynccontextmanager
     async def metrics(self, request: Request, body: bytes) -> AsyncGenerator[Answer]:
-        yield Answer(200, [("content-type", CONTENT_TYPE)], _once(self._metrics.page()))
+        yield Answer(200, [("content-type", CONTENT_TYPE)], once(self._metrics.page()))
 
     async def _raw(self, response: httpx2.Response) -> AsyncGenerator[bytes]:
         with self._upstream.spoken_for():
@@ -269,7 +269,7 @@ async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
 
 def _json(body: object, status: int = 200) -> Answer:
     raw = json.dumps(body).encode()
-    return Answer(status, [("content-type", "application/json"), ("content-length", str(len(raw)))], _once(raw))
+    return Answer(status, [("content-type", "application/json"), ("content-length", str(len(raw)))], once(raw))
 
 
 def _target(request: Request) -> str:
@@ -285,7 +285,3 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise GatewayError(502, "the server's answer is not JSON") from error
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

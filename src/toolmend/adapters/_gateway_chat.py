@@ -21,7 +21,7 @@ from toolmend.adapters._negotiation import Negotiation, Settings
 from toolmend.adapters._ollama_bridge import OllamaReply, as_openai
 from toolmend.adapters._sse import event_of
 
-__all__ = ["Answer", "ChatRelay"]
+__all__ = ["Answer", "ChatRelay", "once"]
 
 _REWRITTEN = ("content-length", "content-encoding")
 _CHATS = "/v1/chat/completions"
@@ -98,7 +98,7 @@ class ChatRelay:
             response, failed = await self._first(sent, rewriting)
             gone = _REWRITTEN if plain or failed else ()
             kept = [(k, v) for k, v in headers_of(response) if k not in gone]
-            answer = Answer(response.status_code, kept, _once(_error(failed, bridge)))
+            answer = Answer(response.status_code, kept, once(_error(failed, bridge)))
             if not failed:
                 await self._fill(answer, path, response, rewriting, spent)
             try:
@@ -142,7 +142,7 @@ class ChatRelay:
                 raw = await self._upstream.read(second)
                 with spent:
                     whole = rewriting.whole(raw)
-            answer.body = _once(whole)
+            answer.body = once(whole)
             answer.headers.append(("content-length", str(len(whole))))
 
     async def _raw(self, response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -238,5 +238,6 @@ def _error(raw: bytes, bridge: OllamaReply | None) -> bytes:
     return json.dumps({"error": message_of(raw.decode(errors="replace"))}).encode() if bridge else raw
 
 
-async def _once(data: bytes) -> AsyncIterator[bytes]:
+async def once(data: bytes) -> AsyncIterator[bytes]:
+    """A body that is there already."""
     yield data

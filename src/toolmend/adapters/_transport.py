@@ -8,17 +8,70 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
-from toolmend.adapters._exchange import NotReadable
+from toolmend._recovery import OnRecovery
+from toolmend._refusal import Refusals
+from toolmend._turn import Options
+from toolmend.adapters._exchange import Mode, NotReadable
 from toolmend.adapters._negotiation import Negotiation, Settings, exchange_class
 
-__all__ = ["handle", "handle_async"]
+__all__ = ["AsyncRewriting", "Rewriting"]
+
+_Inner = TypeVar("_Inner")
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 
 _LENGTHS = ("content-length", "transfer-encoding")
 
 
-def handle(inner: Any, request: Any, settings: Settings) -> Any:
+class _Configured(Generic[_Inner]):
+    """What both kinds of transport are made of.
+
+    Attributes:
+        plain: the class of the transport that sends requests where none is given.
+    """
+
+    plain: ClassVar[type[Any]]
+
+    def __init__(
+        self,
+        inner: _Inner | None = None,
+        *,
+        mode: Mode = "auto",
+        options: Options | None = None,
+        refusals: Refusals | None = None,
+        on_recovery: OnRecovery | None = None,
+    ) -> None:
+        self._inner: Any = inner or self.plain()
+        self._settings = Settings(mode, options, Refusals() if refusals is None else refusals, on_recovery)
+
+
+class Rewriting(_Configured[_Inner], Generic[_Inner, _Request, _Response]):
+    """A transport around another one, in either family's classes."""
+
+    def handle_request(self, request: _Request) -> _Response:
+        """Send a request; the response holds real tool calls."""
+        return _handle(self._inner, request, self._settings)
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        self._inner.close()
+
+
+class AsyncRewriting(_Configured[_Inner], Generic[_Inner, _Request, _Response]):
+    """As `Rewriting`, for asynchronous clients."""
+
+    async def handle_async_request(self, request: _Request) -> _Response:
+        """Send a request; the response holds real tool calls."""
+        return await _handle_async(self._inner, request, self._settings)
+
+    async def aclose(self) -> None:
+        """Close the inner transport."""
+        await self._inner.aclose()
+
+
+def _handle(inner: Any, request: Any, settings: Settings) -> Any:
     """Send a request through another transport and rewrite its response."""
     chats = exchange_class(request.method, request.url.path) is not None  # the body of anything else is left alone
     negotiation = _open(request, request.read(), settings) if chats else None
@@ -63,8 +116,8 @@ def _content(response: Any, negotiation: Negotiation) -> bytes:
         response.close()
 
 
-async def handle_async(inner: Any, request: Any, settings: Settings) -> Any:
-    """As `handle`, for asynchronous transports."""
+async def _handle_async(inner: Any, request: Any, settings: Settings) -> Any:
+    """As `_handle`, for asynchronous transports."""
     chats = exchange_class(request.method, request.url.path) is not None
     negotiation = _open(request, await request.aread(), settings) if chats else None
     if negotiation is None:
