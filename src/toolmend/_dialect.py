@@ -20,7 +20,7 @@ from toolmend._types import ToolCall, ToolResult, ToolSpec
 __all__ = ["Dialect", "Region"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Region:
     """A stretch of the reply that a block has cut out.
 

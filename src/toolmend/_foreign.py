@@ -65,6 +65,8 @@ class Foreign:
 
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
+        if not (self._results or self._users):
+            return None
         if not self._size or len(region) > _STRETCH * self._size + _SPACE:  # nothing, or too little, to copy from
             return None
         said = _bare(region)

@@ -153,8 +153,8 @@ class JsonBody:
             self._head.feed(text)
         text = self._carry + text
         self._carry = ""
-        self._sure = self._end_of_sure(text)
-        position = self._leap(text)
+        self._sure, first = self._closers_in(text)
+        position = self._leap(text, first)
         while position < len(text) and not self._carry:
             if self._value_end is not None:
                 end, position = self._read_tail(text, position, self._value_end)
@@ -174,20 +174,21 @@ class JsonBody:
             return self._candidate
         return self._at + len(self._carry)
 
-    def _end_of_sure(self, text: str) -> int:
-        """Where half a closer begins at the end of the text.
+    def _closers_in(self, text: str) -> tuple[int, int]:
+        """Where half a closer begins at the end of the text, and where the first closer does, whole or half.
 
         It is looked for on its own: among other tokens `regex` would prefer any full match to the half one before it.
         """
-        position = 0
-        while found := self._ends.search(text, position, partial=True):
+        found = self._ends.search(text, partial=True)
+        first = found.start() if found else len(text)
+        while found:
             if found.partial:
-                return found.start()
-            position = found.end()
-        return len(text)
+                return found.start(), first
+            found = self._ends.search(text, found.end(), partial=True)
+        return len(text), first
 
-    def _leap(self, text: str) -> int:
-        """Step over a value that begins the text and is valid JSON with no closer in it; where to go on."""
+    def _leap(self, text: str, before: int) -> int:
+        """Step over a value that begins the text, is valid JSON and ends before a place; where to go on."""
         if self._depth or self._quote or self._value_end is not None:
             return 0
         try:
@@ -195,7 +196,7 @@ class JsonBody:
             _, end = _JSON.raw_decode(text, start)
         except (ValueError, RecursionError):
             return 0
-        if text[start] not in "{[" or end > self._sure or self._ends.search(text, start, end):
+        if text[start] not in "{[" or end > before:
             return 0
         self._value_end = self._at + end
         self._previous = text[end - 1]
@@ -235,18 +236,18 @@ class JsonBody:
 
     def _read_tail(self, text: str, position: int, value_end: int) -> tuple[int | None, int]:
         found = _tail(self._closer).match(text, position, partial=True)
-        if found is None or found["other"]:
+        if found is None or found.lastgroup == "other":
             if self._only:
                 raise NotHere(value_end)
             return value_end, position
         if found.partial:
             self._carry = text[position:]
             return None, len(text)
-        groups = found.groupdict()
-        if groups["stray"]:
+        kind = found.lastgroup
+        if kind == "stray":
             self._value_end = self._at + found.end()
             return None, found.end()
-        if groups["more"]:
+        if kind == "more":
             self._value_end = None
             return None, found.end() - 1
-        return (self._at + found.end() if groups.get("closer") else value_end), found.end()
+        return (self._at + found.end() if kind == "closer" else value_end), found.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import groupby
 
 from toolmend._blocks import Block
@@ -16,6 +16,7 @@ from toolmend._types import ToolCall
 
 __all__ = ["Ledger"]
 
+_JOINED = (TextDelta, ReasoningDelta)
 _ASIDE = 60  # how much text between two calls without a marker is no more than a transition
 
 
@@ -36,7 +37,7 @@ class Ledger:
         self._stream_arguments = stream_arguments
         self._events: list[Event] = []
         self._count = 0  # how many calls were told or begun
-        self._made: dict[str, None] = {}  # what they were, in order
+        self._made: dict[Hashable, None] = {}  # what they were, in order
         self._answered = False  # calls without a marker were told
         self._since = 0  # how much text was told since the last call
         self._stray = False  # whether any of it was more than white space
@@ -78,12 +79,13 @@ class Ledger:
 
     def take(self) -> list[Event]:
         """The events since the last time, neighbouring deltas joined."""
-        taken: list[Event] = []
         pending, self._events = self._events, []
-        if len(pending) < 2:
+        kinds = list(map(type, pending))
+        if not any(kind is before and kind in _JOINED for kind, before in zip(kinds[1:], kinds, strict=False)):
             return pending
+        taken: list[Event] = []
         for kind, group in groupby(pending, key=type):
-            if kind in (TextDelta, ReasoningDelta):
+            if kind in _JOINED:
                 deltas = [event for event in group if isinstance(event, (TextDelta, ReasoningDelta))]
                 text, raw = "".join(d.text for d in deltas), "".join(d.raw for d in deltas)
                 taken.append(TextDelta(text, raw) if kind is TextDelta else ReasoningDelta(text, raw))
@@ -107,9 +109,9 @@ class Ledger:
 
     def objection(self, calls: list[ToolCall], refused: list[NotACall], opened: OpenBlock) -> NotACall | None:
         """Why calls may not be told in spite of being readable."""
-        if calls and self._stray and self._count and all(_same(call) in self._made for call in calls):
+        if self._stray and self._count and calls and all(_same(call) in self._made for call in calls):
             return NotACall("repeats an earlier call")
-        for call, shown in zip(calls, opened.sent, strict=False) if not refused else ():
+        for call, shown in zip(calls, opened.sent, strict=False) if opened.deltas and not refused else ():
             if call.name != shown.name or not shown.begins(canonical(call.arguments)):
                 return NotACall("its arguments changed after they were shown")
         return None
@@ -117,9 +119,10 @@ class Ledger:
     def tell_region(self, opened: OpenBlock, raw: str, calls: list[ToolCall], refused: list[NotACall]) -> None:
         """Tell what a finished region is. What is refused beside calls stays in the text, whole; they still run."""
         name = opened.dialect.name
-        reasons = "; ".join(map(str, refused)) or "no call in it"
-        meant = opened.block.kind == "marked" or any(error.meant for error in refused)
+        marked = opened.block.kind == "marked"
         if refused or not calls:
+            reasons = "; ".join(map(str, refused)) or "no call in it"
+            meant = marked or any(error.meant for error in refused)
             self.tell(ToolCallFailed(name, raw, reasons) if meant or calls else TextDelta(raw, raw))
         if calls:
             sent = opened.sent
@@ -128,8 +131,9 @@ class Ledger:
                 sent = []
             self._complete(calls, sent)
             self.tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
-            self._answered = self._answered or opened.block.kind != "marked"
-            self._made.update(dict.fromkeys(map(_same, calls)))
+            self._answered = self._answered or not marked
+            for call in calls:
+                self._made[_same(call)] = None
         self._count += len(calls) or len(opened.sent)
 
     def _complete(self, calls: list[ToolCall], sent: list[Shown]) -> None:
@@ -139,6 +143,9 @@ class Ledger:
             self.tell(ToolCallDelta(self._count + n, call.name, canonical(call.arguments)[shown:]))
 
 
-def _same(call: ToolCall) -> str:
+def _same(call: ToolCall) -> Hashable:
     """What two calls have in common that are the same call."""
-    return f"{call.name} {json.dumps(call.arguments, sort_keys=True)}"
+    arguments = call.arguments
+    if all(type(value) is str for value in arguments.values()):  # the rule, and then there is a cheaper way to say it
+        return call.name, frozenset(arguments.items())
+    return call.name, json.dumps(arguments, sort_keys=True)

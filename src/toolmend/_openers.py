@@ -9,7 +9,7 @@ line, or to demand one character.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -128,39 +128,49 @@ class Search:
         anywhere = frozenset[str]().union(*(begins for begins, _ in self._begins))
         behind = _one_of(frozenset[str]().union(*(begins for _, begins in self._begins)))
         self._firsts = frozenset(begin[0] for begin in anywhere)
+        self._anywhere = _ANY in self._firsts
         self._following = re.compile(behind)
         places = f"[{''.join(map(re.escape, edges))}](?={behind})"
         if anywhere:
-            places = _EVERY if _ANY in self._firsts else f"{_tree(anywhere)}|{places}"
+            places = _EVERY if self._anywhere else f"{_tree(anywhere)}|{places}"
         self._places = re.compile(places)
 
     def search(self, text: str, at: int) -> Found | None:
         """The first match from a place on, and its label; without one, what the end of the text may be half of."""
         half: Found | None = None
-        for place in self._candidates(text, at):
-            begin = text[place : place + _REACH]
-            edge = not place or text[place - 1] in self._edges
-            promising = self._promising[edge].get(begin)
-            if promising is None:
-                promising = self._which(begin, edge=edge)
-            for label, expression in promising:
-                found = expression.match(text, place, partial=True)
-                if found and not found.partial:
-                    return label, found
-                if found and not half:
-                    half = label, found
+        edges = self._edges
+        if (not at or text[at - 1] in edges) and self._following.match(text, at):
+            half = self._try(text, at, edge=True)
+            if half and not half[1].partial:
+                return half
+        for candidate in self._places.finditer(text, at):
+            place = candidate.start()
+            if self._anywhere or text[place] in self._firsts:
+                found = self._try(text, place, edge=not place or text[place - 1] in edges)
+                if found and not found[1].partial:
+                    return found
+                half = half or found
+            if text[place] in edges:
+                found = self._try(text, place + 1, edge=True)
+                if found and not found[1].partial:
+                    return found
+                half = half or found
         return half
 
-    def _candidates(self, text: str, at: int) -> Iterator[int]:
-        if (not at or text[at - 1] in self._edges) and self._following.match(text, at):
-            yield at
-        for found in self._places.finditer(text, at):
-            place = found.start()
-            character = text[place]
-            if character in self._firsts or _ANY in self._firsts:
-                yield place
-            if character in self._edges:
-                yield place + 1
+    def _try(self, text: str, place: int, *, edge: bool) -> Found | None:
+        """What matches at a place, or could once there is more text."""
+        begin = text[place : place + _REACH]
+        promising = self._promising[edge].get(begin)
+        if promising is None:
+            promising = self._which(begin, edge=edge)
+        half: Found | None = None
+        for label, expression in promising:
+            found = expression.match(text, place, partial=True)
+            if found:
+                if not found.partial:
+                    return label, found
+                half = half or (label, found)
+        return half
 
     def _which(self, begin: str, *, edge: bool) -> _Expressions:
         """The expressions that may match what begins so: few, so that they are kept in mind."""

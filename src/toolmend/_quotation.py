@@ -98,8 +98,9 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = r"(?=\n)"
-_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\s+", re.IGNORECASE)
-_FINISHED = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?][*_)\"'”’]*\Z", re.IGNORECASE)
+_STOP = r"[.!?](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[*_)\"'”’]*"
+_SENTENCE_END = re.compile(rf"{_STOP}\s+", re.IGNORECASE)
+_FINISHED = re.compile(rf"{_STOP}\Z", re.IGNORECASE)
 # a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
 _AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z")
 

@@ -38,7 +38,7 @@ class Description(NotACall):
         super().__init__(reason, meant=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Written:
     """A call as written, before it has passed the gate.
 
@@ -103,7 +103,8 @@ class Toolbox:
             raise Description("a tool's definition, not a call")
         if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
             raise NotACall("an object with other keys than the tool's parameters", meant=False)
-        _check_mended(written, tool)
+        if written.repairs:
+            _check_mended(written, tool)
         arguments, report = fit(written.arguments, tool, textual=written.textual)
         repairs = (*mended, *written.repairs, *report)
         return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=repairs)
@@ -123,4 +124,4 @@ def _check_mended(written: Written, tool: ToolSpec) -> None:
 
 
 def _is_schema(arguments: Mapping[str, Any]) -> bool:
-    return arguments.get("type") == "object" and isinstance(arguments.get("properties"), Mapping)
+    return isinstance(arguments.get("properties"), Mapping) and arguments.get("type") == "object"

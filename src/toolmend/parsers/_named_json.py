@@ -86,8 +86,8 @@ class ValueBody(JsonBody):
         if empty:
             self._skip = self._value_end = len(opener)
 
-    def _end_of_sure(self, text: str) -> int:
-        return super()._end_of_sure(text) if self._marked else len(text)
+    def _closers_in(self, text: str) -> tuple[int, int]:
+        return super()._closers_in(text) if self._marked else (len(text), len(text))
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         end, position = super()._read_value(text, position)
