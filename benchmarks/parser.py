@@ -47,9 +47,12 @@ def pieces(text: str, size: int = DELTA) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def stream(deltas: Sequence[str], **options: bool) -> list[toolmend.Event]:
+def stream(deltas: Sequence[str], **options: bool) -> None:
+    """What a consumer does that shows what comes: to keep all events would cost the garbage collector more."""
     parser = StreamParser(TOOLS, **options)
-    return [*(event for delta in deltas for event in parser.feed(delta)), *parser.close()]
+    for delta in deltas:
+        parser.feed(delta)
+    parser.close()
 
 
 def call_in(dialect: Dialect, size: int, unit: str = NOTE) -> str | None:

@@ -49,19 +49,24 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
         raise NotACall("no call object", meant=False)
     fields = cast("dict[str, Any]", value)
     for key in WRAPPER_KEYS:
-        if isinstance(fields.get(key), (list, dict)):
+        if key in fields and isinstance(fields[key], (list, dict)):
             return _calls(fields[key], repairs, alone=alone)
+    call_id = _text(fields, ID_KEYS)
     if isinstance(fields.get("function"), dict):
-        return [_call(fields["function"], repairs, alone=alone, call_id=_id(fields))]
-    return [_call(fields, repairs, alone=alone, call_id=_id(fields))]
+        return [_call(fields["function"], repairs, alone=alone, call_id=call_id)]
+    return [_call(fields, repairs, alone=alone, call_id=call_id)]
 
 
-def _id(fields: Mapping[str, Any]) -> str | None:
-    return next((fields[key] for key in ID_KEYS if isinstance(fields.get(key), str)), None)
+def _text(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    """The text under the first of some keys that has one."""
+    for key in keys:
+        if key in fields and isinstance(fields[key], str):
+            return fields[key]
+    return None
 
 
 def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: str | None) -> Written:
-    name = next((fields[key] for key in NAME_KEYS if isinstance(fields.get(key), str)), None)
+    name = _text(fields, NAME_KEYS)
     if not name:
         return _keyed(fields, repairs)
     key = next((key for key in ARGUMENT_KEYS if key in fields), None)
