@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -20,6 +20,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.tools import ToolDefinition
 
+from tests.adapters.pydantic_ai_scripts import run_agent
 from tests.servers import MlxServer
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
@@ -148,6 +149,33 @@ def test_a_stream_cut_by_its_length_calls_nothing_by_half(llama: LlamaServer, li
         assert not whole.invalid_tool_calls
         assert whole.text
         assert REPLIES["weather in Paris"].startswith(whole.text)
+
+
+@pytest.mark.parametrize("stop", [None, ["Par", "Paris"]])
+@pytest.mark.parametrize("limit", [*range(2, 24, 3), 100])
+async def test_a_native_call_that_was_cut_never_runs_by_half(
+    llama_hermes: LlamaServer, limit: int, stop: list[str] | None
+) -> None:
+    cut: dict[str, Any] = {"max_tokens": limit, **({"stop": stop} if stop else {})}
+    with httpx2.Client() as http:
+        inner = ChatOpenAI(model="tiny", base_url=llama_hermes.base_url, api_key="none", http_client=http, **cut)
+        model = FallbackToolChatModel(inner).bind_tools([Weather().get_weather])
+        for made in (model.invoke("weather in Paris"), sum_of(list(model.stream("weather in Paris")))):
+            assert [call["args"] for call in made.tool_calls] in ([], [{"city": "Paris"}])
+            assert limit < 100 or stop or made.tool_calls
+    weather = Weather()
+    settings = {"max_tokens": limit, **({"stop_sequences": stop} if stop else {})}
+    async with chat_model(llama_hermes.base_url, **settings) as model:
+        agent = Agent(FallbackToolModel(model), tools=[weather.get_weather])
+        for run in ("run", "run_stream_events"):
+            with suppress(UnexpectedModelBehavior):  # a reply that was cut to nothing
+                await run_agent(run, agent, "weather in Paris")
+    whole = limit == 100 and not stop
+    assert weather.cities == ["Paris"] * 2 if whole else set(weather.cities) <= {"Paris"}
+
+
+def sum_of(chunks: list[Any]) -> Any:
+    return chunks[0] + chunks[1:]
 
 
 @ASK

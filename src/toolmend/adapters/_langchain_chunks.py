@@ -4,7 +4,8 @@ A chunk is split into its texts and calls, and what is left of it (usage, finish
 calls) follows them. What ends a reply waits until the reader has given out everything, so that no
 text comes after the end.
 
-Native calls stay as they are but for their number, which `_langchain_numbers` gives.
+Native calls stay as they are but for their number, which `_langchain_numbers` gives; one that ends half way gets an
+end that says so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from toolmend.adapters._langchain_reply import SearchedText, Tell, says_why_it_e
 
 __all__ = ["StreamedReply", "as_chunk"]
 
-_Piece = Item | list[Block] | Mapping[str, Any]  # the last is metadata
+_Piece = Item | list[Block] | Mapping[str, Any] | ChatGenerationChunk  # the last but one is metadata
 # Metadata that may stand on every chunk; LangChain adds up all other when it joins the chunks.
 _ON_EVERY_CHUNK = ("model_provider", "output_version")
 # In content blocks texts and calls share one count, in which LangChain gives texts the low numbers.
@@ -98,6 +99,7 @@ class StreamedReply:
             message = message.model_copy(update={"tool_call_chunks": numbered})
             pieces += self._stopped()
         if message.chunk_position == "last":
+            message = self._ended(message)
             pieces += self._rest()
         if pieces == [content_of(message)] and not (message.tool_call_chunks or self._waiting or self._search.held):
             yield chunk  # the usual case: it passes as it is
@@ -116,7 +118,7 @@ class StreamedReply:
     def give_up(self) -> Iterator[ChatGenerationChunk]:
         """Take a stream that broke off: what is held is shown as text and never run."""
         if self._search is not None:
-            yield from self._sent(self._stopped())
+            yield from self._sent([*self._stopped(), *self._ends()])
         yield from self._released()
 
     def _rest(self) -> list[_Piece]:
@@ -125,12 +127,28 @@ class StreamedReply:
         pieces: list[_Piece] = [*self._search.close(truncated=self._truncated)]
         note = {} if self._told else self._tell(self._search.reader)
         self._told = True
+        pieces += self._ends()
         return [*pieces, note] if note else pieces
 
     def _stopped(self) -> list[_Piece]:
         """What is held, as text; calls that are still being written are none then."""
         assert self._search is not None
         return [*self._calls.unfinished(), *self._search.stop()]
+
+    def _ends(self) -> Iterator[_Piece]:
+        """The ends of native calls that have ended half way."""
+        for index in self._numbers.native:
+            if end := self._numbers.end_of(index, cut=self._truncated):
+                yield self._chunk(self._empty, tool_call_chunk(args=end, index=index))
+
+    def _ended(self, last: AIMessageChunk) -> AIMessageChunk:
+        """The last chunk with the ends of the calls in it."""
+        ends = [self._numbers.end_of(call["index"], cut=self._truncated) for call in last.tool_call_chunks]
+        if not any(ends):
+            return last
+        pairs = zip(last.tool_call_chunks, ends, strict=True)
+        calls = [{**call, "args": (call["args"] or "") + end} for call, end in pairs]
+        return _remade(last, tool_call_chunks=calls, tool_calls=[], invalid_tool_calls=[])
 
     def _pieces(self, message: AIMessageChunk) -> list[_Piece]:
         """The texts and calls that are certain now, and the blocks between them."""
@@ -189,6 +207,8 @@ class StreamedReply:
         for piece in pieces:
             if isinstance(piece, ArgumentsDelta):
                 yield from self._written(piece)
+            elif isinstance(piece, ChatGenerationChunk):
+                yield piece
             elif not isinstance(piece, ToolCall):
                 yield self._chunk(self._content(piece), note=piece if isinstance(piece, Mapping) else {})
             elif not self._calls.ends(piece):
@@ -225,11 +245,14 @@ def as_chunk(result: ChatResult) -> ChatGenerationChunk:
     """A whole result as the only chunk of a stream, for models that do not stream."""
     generation = result.generations[0]
     message = generation.message
-    names = type(message).model_fields.keys() - {"type"}
-    fields: dict[str, Any] = {name: getattr(message, name) for name in names}
-    fields["chunk_position"] = "last"
     info = {**(result.llm_output or {}), **(generation.generation_info or {})}
-    return ChatGenerationChunk(message=AIMessageChunk(**fields), generation_info=info or None)
+    return ChatGenerationChunk(message=_remade(message, chunk_position="last"), generation_info=info or None)
+
+
+def _remade(message: BaseMessage, **changes: Any) -> AIMessageChunk:
+    """A chunk of this message with some fields changed, and those made anew that follow from them."""
+    fields: dict[str, Any] = {name: getattr(message, name) for name in type(message).model_fields.keys() - {"type"}}
+    return AIMessageChunk(**{**fields, **changes})
 
 
 def _says_more(chunk: ChatGenerationChunk) -> bool:

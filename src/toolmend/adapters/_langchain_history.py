@@ -41,7 +41,8 @@ Message = TypeVar("Message", AIMessage, HumanMessage)
 def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
     """Whether calls or results of tools are among the messages."""
     return any(
-        isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and message.tool_calls)
+        isinstance(message, ToolMessage)
+        or (isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls))
         for message in messages
     )
 
@@ -167,8 +168,12 @@ def _results(messages: Iterable[ToolMessage], names: Mapping[str | None, str], t
 
 def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
     text = _text_of(message, "")
-    if isinstance(message, AIMessage) and message.tool_calls:
+    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
         calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in message.tool_calls]
+        calls += [
+            ToolCall(name=call["name"] or "", arguments={"INVALID_JSON": call["args"] or ""}, id=call["id"])
+            for call in message.invalid_tool_calls
+        ]
         text = "\n".join(filter(None, [text, turn.render_calls(calls)]))
     elif (
         type(message) is AIMessage

@@ -1,8 +1,9 @@
 """LangChain agents: the wrapper as middleware, and a second chance for calls that cannot be read.
 
 The middleware stands around each request of the model. It puts the wrapper in the model's place, and what the wrapper
-notes on a reply tells it whether a call was written that cannot run. Such a reply would end the agent's loop, so the
-model is told what is wrong and asked again; the history keeps only the last of these replies.
+notes on a reply tells it whether a call was written that cannot run. Such a reply would end the agent's loop, and so
+would a native call with broken arguments: the model is told what is wrong and asked again. The history keeps only the
+last of these replies.
 
 A fence that names no tool of ours is no call to the wrapper, since examples look like that. Here it is taken for one if
 the reply ends with it.
@@ -20,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError("the middleware needs langchain; install it with: pip install langchain") from error
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from toolmend._errors import ToolmendError
 from toolmend._turn import Turn
@@ -105,14 +106,19 @@ def _asked_again(request: ModelRequest[Any], response: ModelResponse[Any]) -> Mo
     if not isinstance(reply, AIMessage) or reply.tool_calls:
         return None
     offered = _offered(request)
-    failures: list[str] = reply.response_metadata.get("toolmend", {}).get("failures") or _names_no_tool(reply, offered)
+    failures = [f"the arguments of {call['name']!r} are not whole JSON" for call in reply.invalid_tool_calls]
+    failures = failures or reply.response_metadata.get("toolmend", {}).get("failures") or _names_no_tool(reply, offered)
     if not failures:
         return None
     complaint = (
         f"Your tool call could not be run: {'; '.join(failures)}. Nothing was done. "
         f"Write the call again, correctly and whole. The tools are: {', '.join(offered)}."
     )
-    return request.override(messages=[*request.messages, reply, HumanMessage(complaint)])
+    answers: list[AnyMessage] = [
+        ToolMessage(complaint, name=call["name"] or "unknown", tool_call_id=call["id"] or "", status="error")
+        for call in reply.invalid_tool_calls
+    ]
+    return request.override(messages=[*request.messages, reply, *(answers or [HumanMessage(complaint)])])
 
 
 def _offered(request: ModelRequest[Any]) -> list[str]:

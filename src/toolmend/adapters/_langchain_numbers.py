@@ -3,6 +3,9 @@
 LangChain puts the pieces of a call together by an index, and some integrations leave it out or give it twice. So every
 call gets an index of its own, native ones too.
 
+LangChain also closes by itself what stands open in arguments, so that half a call looks whole. A native call that ends
+half way gets an end that does not match: it is then an invalid call, as it is where the reply comes whole.
+
 The arguments of a call may be sent on while they are written, and then the call may turn out to be none. LangChain
 takes what it has of a call for a whole one, so such a call is taken back: out of the chunks that were sent, which are
 joined when the reply is over, and for those who join them as they come, by an end that makes the arguments unreadable.
@@ -32,6 +35,8 @@ class CallNumbers:
         self._next = first
         self._ids: dict[int, str | None] = {}
         self._given: dict[int | None, int] = {}  # the index of the native call > the index sent on
+        self._native: dict[Any, list[str]] = {}  # the arguments of native calls by the index sent on
+        self._latest: Any = None
 
     def skip_to(self, index: int) -> None:
         """Give no index below this one."""
@@ -49,7 +54,25 @@ class CallNumbers:
         for chunk in chunks:
             index = chunk["index"] if isinstance(chunk["index"], str) else self._of(chunk)
             numbered.append({**chunk, "index": index})
+            self._native.setdefault(index, []).append(chunk["args"] or "")
+            self._latest = index
         return numbered
+
+    @property
+    def native(self) -> list[Any]:
+        """The indices of the native calls whose end was not asked for."""
+        return list(self._native)
+
+    def end_of(self, index: Any, *, cut: bool) -> str:
+        """What makes the arguments of a native call unreadable if it has ended half way; else nothing.
+
+        Args:
+            index: which call it is.
+            cut: the reply was cut, so that its latest call is half a call without arguments, too.
+        """
+        arguments = "".join(self._native.pop(index, ()))
+        is_half = _is_closed_by_langchain(arguments) if arguments else cut and index == self._latest
+        return _unreadable_end(arguments) if is_half else ""
 
     def _of(self, chunk: ToolCallChunk) -> int:
         native, call_id = chunk["index"], chunk["id"]
@@ -107,14 +130,9 @@ class CallsInPieces:
         return [ArgumentsDelta(str(call_id), call.name, None) for call_id, call in self._open.items()]
 
     def unreadable_end(self, call_id: str) -> ToolCallChunk:
-        """A last piece with which LangChain takes the arguments for no arguments at all.
-
-        It closes by itself what stands open, so only a bracket that does not match will do.
-        """
+        """A last piece with which LangChain takes the arguments for no arguments at all."""
         known = self._open[call_id]
-        brackets = "]" * (known.shown.count("[") + 1)
-        ends = (quotes + brackets for quotes in ("", '"', '""'))
-        return tool_call_chunk(args=next(end for end in ends if not _is_readable(known.shown + end)), index=known.index)
+        return tool_call_chunk(args=_unreadable_end(known.shown), index=known.index)
 
     def take_back(self, call_id: str) -> None:
         """Empty the chunks that hold pieces of the call."""
@@ -125,6 +143,20 @@ class CallsInPieces:
                 changes["content"] = []
             for name, value in changes.items():
                 setattr(message, name, value)
+
+
+def _unreadable_end(arguments: str) -> str:
+    """What makes arguments unreadable; of what is closed for them only a bracket that does not match is left over."""
+    brackets = "]" * (arguments.count("[") + 1)
+    return next(end for end in (brackets, f'"{brackets}', f'""{brackets}') if not _is_readable(arguments + end))
+
+
+def _is_closed_by_langchain(arguments: str) -> bool:
+    try:
+        json.loads(arguments, strict=False)
+    except (ValueError, RecursionError):
+        return _is_readable(arguments)
+    return False
 
 
 def _is_readable(arguments: str) -> bool:

@@ -1,14 +1,15 @@
 """A whole PydanticAI response with the calls in its text recovered.
 
-Native calls are never touched, and a response that has one is not searched at all. Each text part
-is read by itself. Arguments stay JSON text, as native ones are: the framework validates them.
+Native calls are not touched, and a response that has one is not searched at all. Each text part is
+read by itself. Arguments stay JSON text, as native ones are: the framework validates them. No
+arguments count as `{}` there, so a native call that was cut before its arguments gets half of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from toolmend._turn import Reader, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._pydantic_ai_report import Report
 
-__all__ = ["arguments_as_json", "is_cut", "recovered"]
+__all__ = ["arguments_as_json", "half_call", "is_cut", "recovered"]
 
 
 def recovered(response: ModelResponse, turn: Turn, report: Report | None = None) -> ModelResponse:
@@ -35,9 +36,10 @@ def recovered(response: ModelResponse, turn: Turn, report: Report | None = None)
     parts = response.parts
     if not turn.active or response.state == "suspended":
         return response
-    if any(isinstance(part, ToolCallPart) for part in parts):
-        return _mended(response, turn)
     cut = is_cut(response.finish_reason, response.state)
+    if any(isinstance(part, ToolCallPart) for part in parts):
+        whole = [*parts[:-1], half_call(parts[-1])] if cut else parts
+        return _mended(response, whole, turn)
     last = next((part for part in reversed(parts) if isinstance(part, TextPart)), None)
     mended: list[ModelResponsePart] = []
     for part in parts:
@@ -47,7 +49,7 @@ def recovered(response: ModelResponse, turn: Turn, report: Report | None = None)
         else:
             mended.append(part)
     if not any(isinstance(part, ToolCallPart) for part in mended):
-        return _mended(response, turn)
+        return _mended(response, parts, turn)
     reason = response.finish_reason
     return replace(response, parts=mended, finish_reason="tool_call" if reason == "stop" else reason or "tool_call")
 
@@ -55,6 +57,11 @@ def recovered(response: ModelResponse, turn: Turn, report: Report | None = None)
 def is_cut(finish_reason: str | None, state: str | None) -> bool:
     """Whether a reply ended before its end, so that an unfinished call in it must not run."""
     return finish_reason in ("length", "content_filter", "error") or state not in (None, "complete")
+
+
+def half_call(last: ModelResponsePart) -> ModelResponsePart:
+    """The last part of a reply that was cut; a call without arguments becomes one that the framework takes for half."""
+    return replace(last, args="{") if isinstance(last, ToolCallPart) and last.args in (None, "") else last
 
 
 def arguments_as_json(call: ToolCall) -> str:
@@ -85,10 +92,10 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _mended(response: ModelResponse, turn: Turn) -> ModelResponse:
-    """The response as it is, but for the markers that were broken in what tools have answered."""
+def _mended(response: ModelResponse, seen: Sequence[ModelResponsePart], turn: Turn) -> ModelResponse:
+    """The response with these parts, but for the markers that were broken in what tools have answered."""
     parts: list[ModelResponsePart] = []
-    for part in response.parts:
+    for part in seen:
         if isinstance(part, TextPart):
             content = turn.mended(part.content)
             parts.append(part if content == part.content else replace(part, content=content))

@@ -34,7 +34,7 @@ from pydantic_ai.usage import RequestUsage
 from toolmend._turn import Turn
 from toolmend.adapters._pydantic_ai_again import FAILURES, SecondTry
 from toolmend.adapters._pydantic_ai_parts import Events, Passage, ShownParts
-from toolmend.adapters._pydantic_ai_reply import is_cut, recovered
+from toolmend.adapters._pydantic_ai_reply import half_call, is_cut, recovered
 from toolmend.adapters._pydantic_ai_report import Report
 
 __all__ = ["RecoveredStream"]
@@ -79,6 +79,7 @@ class RecoveredStream(StreamedResponse):
         self._spent: RequestUsage | None = None
         self._passages: dict[int, Passage] = {}
         self._calls: dict[int, int] = {}  # by their index in the inner stream: the index of ours
+        self._latest_call: tuple[str, int, int] | None = None  # while nothing else has begun
         self._shown = ShownParts(self._parts_manager, hold_text=self.hold_text)
         self._over = False
         self._copied: dict[str, Any] = {}
@@ -175,18 +176,21 @@ class RecoveredStream(StreamedResponse):
     def _on(self, event: ModelResponseStreamEvent) -> Events:
         match event:
             case PartStartEvent(index=index, part=TextPart() as text):
+                self._latest_call = None
                 yield from self._decide()
                 self._passages[index] = self._shown.passage(self._calls.pop(index, None))
                 yield from self._feed(index, text.content, _metadata(text))
             case PartDeltaEvent(index=index, delta=TextPartDelta() as delta):
                 yield from self._feed(index, delta.content_delta, _metadata(delta))
             case PartStartEvent():
+                self._latest_call = None
                 yield from self._decide(native=isinstance(event.part, ToolCallPart))
                 # A copy: the base class writes into parts, and the inner stream keeps its own.
                 place, part = ("inner", self._rounds, event.index), self._own(event.part)
                 copied: Any = self._parts_manager.handle_part(vendor_part_id=place, part=part)
                 if isinstance(part, ToolCallPart):
                     self._calls[event.index] = copied.index
+                    self._latest_call = place
                 yield copied
             case PartDeltaEvent():
                 yield from self._forward(event)
@@ -246,6 +250,17 @@ class RecoveredStream(StreamedResponse):
             reader, passage.reader = passage.reader, None
             if reader is not None:
                 yield from self._shown.show(passage, [reader.held] if native else reader.close(truncated=cut))
+        if cut and self._latest_call:
+            yield from self._halved(self._latest_call)
+
+    def _halved(self, place: tuple[str, int, int]) -> Events:
+        """See `half_call`."""
+        part: Any = self._parts_manager.get_part_by_vendor_id(place)
+        half: Any = half_call(part)
+        if half is not part:
+            changed = self._parts_manager.handle_tool_call_delta(vendor_part_id=place, args=half.args)
+            assert changed is not None
+            yield changed
 
     def _is_cut(self) -> bool:
         inner = self.inner
