@@ -190,6 +190,13 @@ DSML = (
     '<｜DSML｜invoke name="find_book">'
     '<｜DSML｜parameter name="title"{kind}>{value}</｜DSML｜parameter></｜DSML｜invoke>'
 )
+PARAM = '<function name="find_book"><param name="title">{value}</param>{more}</function>'
+NESTED = "]<]minimax[>[<invoke name={name}>{value}]<]minimax[>[</invoke>"
+
+
+def m3(text: str, name: str = '"find_book"') -> str:
+    """A call of MiniMax M3, its arguments written with short tags."""
+    return NESTED.format(name=name, value=text.replace("<", "]<]minimax[>[<"))
 
 
 @pytest.mark.parametrize(
@@ -236,6 +243,40 @@ DSML = (
         "<seed:tool_call><function=find_book><parameter=title>\na\n</parameter></function></seed:tool_call>",
         "<seed:tool_call><function=find_book><parameter=title>\na</parameter></function></seed:tool_call>",
         "<seed:tool_call><function=find_book><parameter=title>a\n</parameter></function></seed:tool_call>",
+        PARAM.format(value="<![CDATA[<p>a]] > ]]]></p>]]>", more=""),
+        PARAM.format(value="\n <![CDATA[\na ]]>\n", more='<param name="max_hits"> <![CDATA[3]]></param>'),
+        PARAM.format(value="<![CDATA[]]>", more='<param name="where">{"shelf": "]]>"}</param>'),
+        PARAM.format(value="<![CDATA[a]]> b ]]>", more=""),
+        PARAM.format(value="<![CDATA[a]]> b", more=""),
+        PARAM.format(value="<![CDATA[a", more=""),
+        PARAM.format(value="<![CDATA", more=""),
+        PARAM.format(value=" " * 40 + "<![CDATA[a]]>", more=""),
+        PARAM.format(value=" <![C a", more=""),
+        PARAM.format(value="\na\n", more=""),
+        PARAM.format(value="<![CDATA[a </param> b]]>", more=""),
+        PARAM.format(value="<![CDATA[a </param></function> b]]>", more=""),
+        PARAM.format(value="aĠb", more=""),
+        PARAM.format(value="aĠb", more='Ċ<param name="max_hits">3</param>'),
+        PARAM.format(value="a", more='Ċ<param name="max_hits">3</param>'),
+        PARAM.format(value="a", more='<param name="where">{"shelf": "Ġ"}</param>'),
+        PARAM.format(value="a", more='<param name="where">{"shelf": "Ġ"}</param>Ċ'),
+        PARAM.format(value="a", more='<param name="maxĠhits">3</param>'),
+        PARAM.format(value="a</Ġparam> b</", more="Ċ"),
+        PARAM.format(value="<![CDATA[aĠb]]>", more="Ċ"),
+        PARAM.format(value="a", more="").replace("function name", "functionĠname"),
+        m3("<title>a</title><max_hits>3</max_hits><where><shelf>b</shelf></where><exact>true</exact>"),
+        m3("<title>a</title><tags><item>b</item></tags><max_hits>3</max_hits>"),
+        m3("<tags>b</tags><title>a</title><tags>c</tags>"),
+        m3("<tags>b</tags><title>a</title>") + m3("<title>b</title>") + m3("", '"ping"'),
+        m3("<title>a</title><title>b</title>"),
+        m3("<title>a</title><tags>b</tags><title>c</title>"),
+        m3("<title>a<b>c</b></title>"),
+        m3("<title>a<b>c</title>"),
+        m3("<where><title>b</title></where><title>a</title>"),
+        m3("<where><shelf>b</where><title>a</title>"),
+        m3('<where>{"shelf": "b"}</where><unknown>1</unknown><title>a</title>'),
+        m3("<title>a ] ]< ]<] b</title><max_hits><a>3</a></max_hits>"),
+        m3("<title>a</title><max_hits>3"),
     ],
 )
 @pytest.mark.parametrize("truncated", [False, True])
@@ -252,6 +293,25 @@ def test_elements_are_told_as_far_as_they_are_certain() -> None:
     assert shown(parser.feed("meter>\n<parameter=max_hits>1")) == {0: ({"find_book"}, '", "max_hits": ')}
     assert not shown(parser.feed("2</parameter>\n</function"))
     assert shown(parser.feed(">")) == {0: ({"find_book"}, "12}")}
+
+
+def test_a_section_is_told_as_far_as_it_is_certain() -> None:
+    parser = toolmend.StreamParser(TOOLS, stream_arguments=True)
+    assert shown(parser.feed('<function name="find_book"><param name="title"> <![CDATA[a <b> ]')) == {
+        0: ({"find_book"}, '{"title": "a <b> ')
+    }
+    assert shown(parser.feed("] c]]> ")) == {0: ({"find_book"}, "]] c")}
+    assert not shown(parser.feed(" ]]>\n"))
+    assert shown(parser.feed("</param></function>")) == {0: ({"find_book"}, ']]>  "}')}
+
+
+def test_what_may_become_a_list_waits_for_the_end_of_its_call() -> None:
+    parser = toolmend.StreamParser(TOOLS, stream_arguments=True)
+    text = m3("<title>a</title><where><shelf>b</shelf></where><tags>c</tags><exact>true</exact>")
+    tags, end = text.index("]<]minimax[>[<tags>"), text.index("]<]minimax[>[</invoke>")
+    assert shown(parser.feed(text[:tags])) == {0: ({"find_book"}, '{"title": "a", "where": {"shelf": "b"}')}
+    assert not shown(parser.feed(text[tags:end]))
+    assert shown(parser.feed(text[end:])) == {0: ({"find_book"}, ', "tags": "c", "exact": true}')}
 
 
 def test_a_call_that_fails_is_said_to_fail() -> None:

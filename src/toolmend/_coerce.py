@@ -18,7 +18,7 @@ from typing import Any, cast
 from toolmend._json import NotJSON, Reader, strict
 from toolmend._types import Schema, ToolSpec, resolve
 
-__all__ = ["allows", "fit", "part"]
+__all__ = ["allows", "fit", "only_text", "part"]
 
 _MAX_DEPTH = 12  # schemas that refer to themselves end here
 _TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
@@ -68,6 +68,11 @@ def allows(kind: str, schema: object, root: Schema) -> bool:
     """Whether a schema allows values of a JSON type, such as ``"string"``."""
     kinds = _kinds(schema, root)
     return not kinds or kind in kinds or (kind == "integer" and "number" in kinds)
+
+
+def only_text(schema: object, root: Schema) -> bool:
+    """Whether a schema allows texts and nothing else."""
+    return _kinds(schema, root) == frozenset({"string"})
 
 
 def part(schema: object, root: Schema, key: str | None = None) -> object:

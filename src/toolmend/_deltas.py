@@ -16,7 +16,7 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from toolmend._coerce import allows, fit
+from toolmend._coerce import fit, only_text
 from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS, WRAPPER_KEYS
 from toolmend._toolbox import Toolbox
 from toolmend._types import ToolSpec
@@ -34,7 +34,6 @@ _ESCAPE_WIDTH = 12  # of a pair of surrogates, the longest
 _SCALAR_LIMIT = 400  # a longer number is none; it is matched anew with each piece
 _SLICE = 1 << 16  # how much text is turned into bytes at a time
 _OWN = frozenset({*NAME_KEYS, *ARGUMENT_KEYS, *WRAPPER_KEYS})
-_NOT_TEXT = ("integer", "number", "boolean", "null", "array", "object")
 
 _Steps = Generator[None, None, Any]
 """A reader that pauses where it needs more text."""
@@ -47,8 +46,7 @@ def canonical(arguments: object) -> str:
 
 def is_text(key: str, tool: ToolSpec) -> bool:
     """Whether an argument can be nothing but text."""
-    schema = tool.properties.get(key)
-    return schema is not None and not any(allows(kind, schema, tool.parameters) for kind in _NOT_TEXT)
+    return only_text(tool.properties.get(key), tool.parameters)
 
 
 class Shown:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from toolmend._coerce import allows, part
+from toolmend._coerce import allows, only_text, part
 from toolmend._elements import FoundCall
 from toolmend._json import NotJSON, read_value, strict
 from toolmend._toolbox import NotACall, Toolbox
@@ -139,6 +139,8 @@ def _value(node: _Node, schema: object, root: Schema) -> Any:
         if text.strip() or lists == maps or allows("string", schema, root):
             return text
         return [] if lists else {}
+    if only_text(schema, root):
+        raise NotACall("a text with elements in it")
     names = Counter(child.name for child in node.children)
     if lists and not maps and len(names) > 1:
         raise NotACall("a list whose elements have different names")

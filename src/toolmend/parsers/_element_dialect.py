@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from toolmend._blocks import Block, Body
 from toolmend._dialect import Dialect, Region
 from toolmend._element_body import ElementBody
-from toolmend._element_deltas import ElementDeltas, Reading
+from toolmend._element_deltas import ElementDeltas, Framed, Reading
 from toolmend._element_tags import Tags
 from toolmend._elements import FoundCall, FoundValue, read_elements
 from toolmend._errors import RenderError
@@ -34,7 +34,7 @@ class ElementDialect(Dialect):
         openers: regular expressions of the openers; ``NAMES`` in them stands for the declared names.
         typed: the tags of the arguments say what type they have.
         complete: without all required arguments it is no call, even if nothing else is wrong with it.
-        shows: arguments can be shown while they are written.
+        repeats: an argument may be given several times, where the schema has a list.
         kind: see `Block`.
     """
 
@@ -43,7 +43,7 @@ class ElementDialect(Dialect):
     openers: ClassVar[tuple[str, ...]]
     typed: ClassVar[bool] = False
     complete: ClassVar[bool] = False
-    shows: ClassVar[bool] = True
+    repeats: ClassVar[bool] = False
     kind: ClassVar[Literal["marked", "plain"]] = "marked"
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
@@ -53,18 +53,16 @@ class ElementDialect(Dialect):
 
     def deltas(self, block: Block, opener: str, tools: Toolbox) -> ElementDeltas | None:
         """See `Dialect.deltas`."""
-        if not self.shows:
-            return None
-
-        def pair(value: FoundValue, text: str) -> tuple[str, Any]:
-            return self.pair(value, self.form.unframed(text))
-
-        reading = Reading(pair, self.verbatim, self.form.framing, textual=not self.typed)
+        reading = Reading(self.certain, self.text, textual=not self.typed, repeats=self.repeats)
         return ElementDeltas(self.tags_of(opener), reading, tools)
 
-    def verbatim(self, value: FoundValue) -> bool:
-        """Whether the text of an argument is its value, but for the framing."""
-        return True
+    def text(self, value: FoundValue) -> Framed | None:
+        """What follows the text of an argument while it is written; see `Reading`."""
+        return Framed(self.form.framing)
+
+    def certain(self, values: Sequence[tuple[FoundValue, str]], tool: ToolSpec) -> dict[str, Any]:
+        """The arguments while others are still being written; see `Reading`."""
+        return self._collected(values, tool)
 
     def body(self, opener: str, lead: str) -> Body:
         """The body of a region; see `Block`."""
@@ -109,8 +107,7 @@ class ElementDialect(Dialect):
             repairs.extend(mended)
         else:
             texts = (region.text[value.start : value.end] for value in call.values)
-            pairs = [self.pair(value, self.form.unframed(text)) for value, text in zip(call.values, texts, strict=True)]
-            arguments = self.collect(pairs, tool)
+            arguments = self._collected(list(zip(call.values, texts, strict=True)), tool)
             repairs.extend(f"{value.key}: added a missing opening tag" for value in call.values if not value.opened)
         unpacked = held(arguments, tool)
         if unpacked is not None:
@@ -121,6 +118,9 @@ class ElementDialect(Dialect):
             raise NotACall(f"the call of {call.name} lacks {', '.join(missing)}")
         textual = not self.typed and not call.bare and unpacked is None
         return Written(name=call.name, arguments=given, textual=textual, repairs=tuple(repairs))
+
+    def _collected(self, values: Sequence[tuple[FoundValue, str]], tool: ToolSpec | None) -> dict[str, Any]:
+        return self.collect([self.pair(value, self.form.unframed(text)) for value, text in values], tool)
 
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
         """The name and the value of an argument.

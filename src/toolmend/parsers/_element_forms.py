@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
+from toolmend._element_deltas import Framing
 from toolmend._element_tags import Tags
 
 __all__ = ["SPACE", "Form", "closing", "function_tags", "invoke_tags", "quoted"]
@@ -38,7 +38,7 @@ class Form:
     wrapper: str = ""
     unwrap: str = ""
     together: bool = False
-    framing: Literal["sides", "pair", "none"] = "none"
+    framing: Framing = "none"
 
     def write(self, name: str, number: int, values: Iterable[tuple[str, str, str]]) -> str:
         """A call, without what is around it.

@@ -17,6 +17,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from toolmend._element_deltas import Framed
 from toolmend._elements import FoundValue
 from toolmend.parsers._element_arguments import json_or_text
 from toolmend.parsers._element_dialect import ElementDialect
@@ -56,9 +57,9 @@ class DeepSeekV32(ElementDialect):
     )
     openers = (rf"<{_SIGIL}{_BLOCKS}>{SPACE}<｜", rf"<{_SIGIL}invoke[ \t]")
 
-    def verbatim(self, value: FoundValue) -> bool:
-        """JSON is not."""
-        return value.type != "false"
+    def text(self, value: FoundValue) -> Framed | None:
+        """Not that of JSON."""
+        return super().text(value) if value.type != "false" else None
 
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
         """Text, or JSON if it is any."""

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from toolmend._element_deltas import Framed
 from toolmend._element_tags import Tags
 from toolmend._elements import FoundValue
 from toolmend._toolbox import NotACall
@@ -64,9 +65,9 @@ class KimiK3(ElementDialect):
     )
     openers = (rf"{_RESPONSE}{_OPEN}tools{_SEP}{SPACE}<\|open", rf"{_OPEN}call[ ]{{1,2}}(?:tool|index)=")
 
-    def verbatim(self, value: FoundValue) -> bool:
-        """JSON is not."""
-        return value.type in (None, "string")
+    def text(self, value: FoundValue) -> Framed | None:
+        """Not that of JSON."""
+        return super().text(value) if value.type in (None, "string") else None
 
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
         """Text, or JSON if the tag says so; the key is empty where the text is all arguments."""

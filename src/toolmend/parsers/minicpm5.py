@@ -3,8 +3,8 @@
     <function name="find_book"><param name="title">Dune</param></function>
 
 As any XML looks like this, the name must be a declared one and no required argument may be missing. Text with markup
-in it stands in CDATA sections. Some servers lose the blank in ``<function name=`` or leave glyphs of the tokenizer
-where there should be white space.
+in it stands in CDATA sections; a section that begins a value has to end it. Some servers lose the blank in
+``<function name=`` or leave glyphs of the tokenizer where there should be white space.
 Source: the chat template of openbmb/MiniCPM5.
 """
 
@@ -15,19 +15,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from toolmend._blocks import Block
 from toolmend._dialect import Region
+from toolmend._element_deltas import ElementDeltas, Framed
 from toolmend._element_tags import Tags
 from toolmend._elements import FoundValue
 from toolmend._errors import RenderError
-from toolmend._toolbox import NotACall, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._types import ToolSpec
 from toolmend.parsers._element_dialect import ElementDialect
 from toolmend.parsers._element_forms import Form, closing, quoted
+from toolmend.parsers._sections import CDATA, CDATA_END, SectionText, refuse_glyphs, section_of
 
 __all__ = ["MiniCPM5"]
 
 _BLANK = r"[ \t\r\nĠĊ]"
 _GLYPHS = re.compile(r"<(?:function|param)Ġ|>Ċ|Ċ<")
-_CDATA, _CDATA_END = "<![CDATA[", "]]>"
+
+
+def _closing(name: str) -> str:
+    return closing(name).replace(r"[ \t]", r"[ \tĠ]")
 
 
 class MiniCPM5(ElementDialect):
@@ -38,13 +45,12 @@ class MiniCPM5(ElementDialect):
     sample = '<function name="find_book"><param name="title">Dune</param><param name="max_hits">3</param></function>'
     tags = Tags(
         call=rf"<function{_BLANK}?name={quoted('name')}>",
-        end=closing("function"),
+        end=_closing("function"),
         value=rf"<param{_BLANK}?name={quoted('key')}>",
-        stop=closing("param"),
+        stop=_closing("param"),
         blank=_BLANK,
     )
     complete = True
-    shows = False  # glyphs and sections are replaced
     form = Form(
         call='<function name="{name}">',
         value='<param name="{key}">{value}</param>',
@@ -54,6 +60,21 @@ class MiniCPM5(ElementDialect):
     openers = (
         rf"<function{_BLANK}?name=[ \t]{{0,4}}[\"']?NAMES[\"']?[ \t]{{0,4}}>{_BLANK}{{0,64}}<(?:param[ nĠ\t]|/f)",
     )
+
+    def deltas(self, block: Block, opener: str, tools: Toolbox) -> ElementDeltas | None:
+        """Not where the reply has glyphs from the start."""
+        return None if set(opener) & set("ĠĊ") else super().deltas(block, opener, tools)
+
+    def text(self, value: FoundValue) -> Framed:
+        """What is in its section, if it has one."""
+        refuse_glyphs(value.key)
+        return SectionText(self.form.framing)
+
+    def certain(self, values: Sequence[tuple[FoundValue, str]], tool: ToolSpec) -> dict[str, Any]:
+        """Only those without glyphs: whether these are replaced, what follows may tell."""
+        for _, text in values:
+            refuse_glyphs(text)
+        return super().certain(values, tool)
 
     def parse(self, region: Region) -> Sequence[Written | NotACall]:
         """The call; without the glyphs, if its tags have any."""
@@ -66,10 +87,13 @@ class MiniCPM5(ElementDialect):
         ]
 
     def pair(self, value: FoundValue, text: str) -> tuple[str, Any]:
-        """The text, out of its CDATA section."""
-        inside = text.strip()
-        section = inside.startswith(_CDATA) and inside.endswith(_CDATA_END)
-        return value.key, inside[len(_CDATA) : -len(_CDATA_END)] if section else text
+        """The text, out of its CDATA section.
+
+        Raises:
+            NotACall: the section begins the text, but does not end it.
+        """
+        inside = text.lstrip()
+        return value.key, section_of(inside.removeprefix(CDATA)) if inside.startswith(CDATA) else text
 
     def written(self, value: Any) -> tuple[str, str]:
         """Text with markup in it stands in a CDATA section.
@@ -82,4 +106,4 @@ class MiniCPM5(ElementDialect):
             return text, ""
         if re.search(r"\]\]>|[ĠĊ]", text):
             raise RenderError("a value holds the end of a CDATA section or a glyph; choose a JSON format")
-        return f"{_CDATA}{text}{_CDATA_END}", ""
+        return f"{CDATA}{text}{CDATA_END}", ""

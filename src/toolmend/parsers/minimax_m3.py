@@ -4,6 +4,8 @@
     ]<]minimax[>[<invoke name="find_book">]<]minimax[>[<title>Dune]<]minimax[>[</title>]<]minimax[>[</invoke>
     ]<]minimax[>[</tool_call>
 
+Elements of one name become a list where the schema has one. So an argument that may be a list can only be shown once
+the call has ended, and no argument behind it earlier.
 Source: the chat template of MiniMaxAI/MiniMax-M3.
 """
 
@@ -50,7 +52,7 @@ class MiniMaxM3(ElementDialect):
         stop=f"{_NS}</(?P<stop_key>{_KEY})>",
         nests=True,
     )
-    shows = False  # elements of one name become a list
+    repeats = True
     form = Form(
         wrapper=f"{_SIGIL}<tool_call>\n",
         call=f'{_SIGIL}<invoke name="{{name}}">',

@@ -52,6 +52,7 @@ class MorphXml(ElementDialect):
     name = "morph_xml"
     sample = "<find_book>\n<title>Dune</title>\n<max_hits>3</max_hits>\n</find_book>"
     kind = "plain"
+    repeats = True
     form = Form(call="<{name}>\n", value="<{key}>{value}</{key}>\n", end="</{name}>", framing="pair")
     openers = (rf"{LINE}<NAMES>{SPACE}(?:<[A-Za-z_]|</NAMES>)",)
 
