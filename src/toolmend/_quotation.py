@@ -57,7 +57,9 @@ _SHOWS = re.compile(
 )
 _NOT_INSTEAD = r"(?![^\n]*(?:[,;]|\b(?:so|but|without|unless|until|yet|by|myself|directly)\b))"
 _LEADS = re.compile(
+    r"(?:例如|比如|譬如|例えば|たとえば|예를 들어)|"
     r"\b(?:for (?:example|instance)|e\.g|hypothetical(?:ly)?"
+    r"|zum beispiel|beispielsweise|par exemple|por ejemplo|por exemplo|ad esempio|например|bijvoorbeeld|na przykład"
     r"|(?:show|give|tell|explain|demonstrate|illustrate|provide)\b[^.!?]{0,60}\b"
     r"(?:examples?|sample calls?|how (?!many|much|long|old|far|often|big))"
     r"|(?:would|could|might|may) (?:\w+ )?(?:look|be|read)"
@@ -71,7 +73,9 @@ _LEADS = re.compile(
 )
 _MENTIONS = re.compile(
     r"\b(?:examples?|such as|looks? like|format|syntax|samples?(?= calls?| code|[\s:*_]*+\Z)|templates?|usage|signature"
-    r"|placeholders?"
+    r"|placeholders?|available (?:functions?|tools?)(?=[\s:,*_]*+\Z)"
+    r"|(?:it|models?|assistant|user|page|files?|text|document|transcript|e?mail|message|results?|output|response)"
+    r" (?:\w+ ){0,4}(?:wrote|writes|said|says|contain(?:s|ed)|quote[sd])(?=[\s:,*_]*+\Z)"
     r"|(?:dangerous|harmful|malicious|forbidden|wrong|incorrect|bad) (?:\w+ )?(?:calls?|requests?|commands?)"
     r"|(?:logs?|transcript|trace) (?:\w+ )?(?:shows?|says?|contains?|reads?))\b",
     re.IGNORECASE,
@@ -98,11 +102,14 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = r"(?=\n)"
-_STOP = r"[.!?](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[*_)\"'”’]*"
-_SENTENCE_END = re.compile(rf"{_STOP}\s+", re.IGNORECASE)
+_STOP = r"[.!?。！？](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[*_)\"'”’]*"
+_SENTENCE_END = re.compile(rf"{_STOP}(?:\s+|(?<=[。！？]))", re.IGNORECASE)
 _FINISHED = re.compile(rf"{_STOP}\Z", re.IGNORECASE)
 # a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
 _AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z")
+
+
+_BEFORE_QUOTED = ('"', "'", "“", "‘", "<!--", "<!-- ")
 
 
 @dataclass(slots=True)
@@ -148,13 +155,15 @@ class Quotation:
 
 
 def is_quoted(lead: str) -> bool:
-    """Whether what follows stands in inline code, in quotation marks or in a block quote.
+    """Whether what follows stands in inline code, in quotation marks, in a block quote or in a comment.
 
     Args:
         lead: the text right before it.
     """
     line = lead[lead.rfind("\n") + 1 :]
-    return bool(line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘")))
+    return bool(
+        line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘", "<!--", "<!-- "))
+    )
 
 
 def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
