@@ -972,7 +972,6 @@ def test_a_refusal_is_remembered_for_its_server_and_model() -> None:
 def test_a_mode_that_is_set_holds(mode: Any, written: bool) -> None:
     negotiation = opened(Settings(mode))
     assert negotiation.written == written
-    assert not negotiation.may_change(400)
     assert not negotiation.refused(400, REFUSAL)
 
 

@@ -30,6 +30,7 @@ from pydantic_ai.tools import ToolDefinition
 from tests.adapters.broken_server import error, serving
 from tests.adapters.langchain_scripts import WAYS, Way, get_weather
 from tests.adapters.pydantic_ai_scripts import fence, run_agent
+from tests.adapters.wire_ways import CHATS, before, calls_in, transport
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 from toolmend.demo.replies import DEFAULT
@@ -192,3 +193,34 @@ async def test_no_system_role_in_langchain(answers: Any, expected: list[list[str
     text = server.bodies[-1]["messages"][0]["content"]
     assert text.startswith("Be brief.\n\nYou can call tools.")
     assert text.endswith("\n\nWeather?")
+
+
+@STRICT
+@pytest.mark.parametrize("mode", ["auto", "prompt"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("way", [transport, before])
+def test_on_the_wire(request: pytest.FixtureRequest, fixture: str, mode: Any, stream: bool, way: Any) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": "Hello, I am here."},
+        {"role": "assistant", "content": "Ask me."},
+        {"role": "user", "content": "weather?"},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "in Rome!"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "sunny"},
+        {"role": "assistant", "content": "Sunny."},
+        {"role": "user", "content": "weather in Paris"},
+    ]
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": city}}]
+    sent: Sent = []
+    with way(request.getfixturevalue(fixture).base_url, sent, mode) as post:
+        for _ in range(2):
+            reply = post(CHATS, {"model": "tiny", "messages": messages, "tools": tools, "stream": stream})
+            assert calls_in(reply, CHATS, stream=stream)[0] == [("get_weather", {"city": "Paris"})]
+    first = sent[-1]["messages"][0]
+    assert "Be brief." in first["content"]
+    assert first["role"] == ("user" if fixture == "llama_turns" else "system")
+    assert len(sent) <= 2 + 2  # what was refused is not tried again

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
-from toolmend.adapters._wire_lost import Watched
+from toolmend.adapters._wire_lost import Watched, lost_in
 
 __all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream", "is_cut"]
 
@@ -20,6 +20,11 @@ Mode = Literal["auto", "native", "prompt"]
 """Whether tools go to the server: until it refuses them, always, or never."""
 
 _NATIVE = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+# Other ways to hold a reply to something, of llama.cpp, vLLM and SGLang; nobody takes two of them at once.
+_CONSTRAINTS = frozenset({
+    "grammar", "json_schema", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+    "regex", "ebnf",
+})  # fmt: skip
 _CUT = ("length", "content_filter", "abort", "error")
 _WORDS: Mapping[str, ToolChoice] = {"required": "required", "any": "required", "none": "none", "custom": "none"}
 
@@ -62,6 +67,7 @@ class Exchange:
         turn: made from the function tools in it.
         readers: who has read the reply, for whoever keeps count; one a choice, when it is complete.
         watched: what came of the reply that was rewritten last.
+        insists: whether a reply without the call that must be made is to be asked for again.
 
     Raises:
         NotReadable: it is no chat request.
@@ -69,7 +75,7 @@ class Exchange:
     """
 
     streams_by_default: ClassVar[bool] = False
-    media_type: ClassVar[str]
+    streamed_type: ClassVar[str]
     """What a streamed reply says it is."""
 
     def __init__(self, body: object, *, options: Options | None = None) -> None:
@@ -93,6 +99,7 @@ class Exchange:
         )
         self.readers: list[Reader] = []
         self.watched: Watched | None = None
+        self.insists = False
 
     @property
     def model(self) -> str:
@@ -114,12 +121,31 @@ class Exchange:
         """Whether a server without tools could stumble over this request."""
         return bool(self.body.get("tools")) or self.has_calls
 
-    def as_text(self) -> dict[str, Any]:
-        """The request with its tools, calls and results written as text."""
+    @property
+    def enforceable(self) -> bool:
+        """Whether the reply has to be a call, and may be held to a schema of it."""
+        return self.turn.forced and self.body.keys().isdisjoint(_CONSTRAINTS)
+
+    def as_text(self, *, enforced: bool = False, flat: bool = False) -> dict[str, Any]:
+        """The request with its tools, calls and results written as text.
+
+        Args:
+            enforced: whether a schema goes along that the reply, which must be a call, has to fit.
+            flat: whether there is to be no system message.
+        """
         body = {key: value for key, value in self.body.items() if key not in _NATIVE}
         ending = answer_format(body) if self.turn.active else ""
-        body["messages"] = as_text(self._messages, self.turn, ending=ending)
+        if self.turn.active:
+            schema = self.turn.enforce(enforced, parallel=self.body.get("parallel_tool_calls") is not False)
+            body |= self.held_to(schema) if enforced else {}
+        body["messages"] = as_text(self._messages, self.turn, ending=ending, flat=flat)
         return body
+
+    def quoted(self, status: int, error: str) -> str:
+        """The reply that an error of the server's parser quotes; empty if there is no call in it."""
+        lost = lost_in(status, error)
+        text = lost.text if lost else ""
+        return text if any(isinstance(item, ToolCall) for item in self.turn.read(text)) else ""
 
     def read(self, text: str, reason: object) -> tuple[str, list[ToolCall]]:
         """Read a whole text.
@@ -139,7 +165,7 @@ class Exchange:
 
     def watch(self) -> Watched:
         """Note what comes of a reply that begins now."""
-        self.watched = Watched()
+        self.watched = Watched({tool.name for tool in self.turn.callable} if self.insists else frozenset())
         return self.watched
 
     def done(self, reader: Reader) -> None:
@@ -152,6 +178,14 @@ class Exchange:
 
     def stream(self) -> ReplyStream:
         """Rewrites the reply while it is streamed."""
+        raise NotImplementedError
+
+    def spoken(self, text: str) -> bytes:
+        """A reply that says a text, as the server would have sent it: streamed, if the client wants that."""
+        raise NotImplementedError
+
+    def held_to(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a request that hold the reply to a JSON Schema."""
         raise NotImplementedError
 
 

@@ -84,7 +84,6 @@ class ChatRelay:
             request = as_openai(_parsed(raw))
             bridge, target, raw = OllamaReply(str(request["model"])), _CHATS, json.dumps(request).encode()
         negotiation = self._settings.open("POST", _CHATS if bridge else path, raw, self._upstream.url)
-        sent = negotiation.sent if negotiation else raw
         spent = Spent(time.perf_counter() - started)
         headers = [*headers]
         async with AsyncExitStack() as stack:
@@ -95,7 +94,7 @@ class ChatRelay:
                 return await stack.enter_async_context(ask(body=body))
 
             rewriting = _Rewriting(negotiation, bridge, self._upstream, self._metrics, send)
-            response, failed = await self._first(sent, rewriting)
+            response, failed = await rewriting.ask(raw)
             gone = _REWRITTEN if plain or failed else ()
             kept = [(k, v) for k, v in headers_of(response) if k not in gone]
             answer = Answer(response.status_code, kept, once(_error(failed, bridge)))
@@ -105,23 +104,6 @@ class ChatRelay:
                 yield answer
             finally:
                 self._count(negotiation, answer, spent)
-
-    async def _first(self, sent: bytes, rewriting: _Rewriting) -> tuple[httpx2.Response, bytes]:
-        """The head of the answer, and its body if it is an error; the second one's if the first has lost a call."""
-        negotiation = rewriting.negotiation
-        try:
-            response = await rewriting.send(sent)
-        except GatewayError as error:
-            if not negotiation or not rewriting.is_lost(error):
-                raise
-            self._metrics.fallbacks.inc()
-            response = await rewriting.send(negotiation.sent)
-        failed = await self._upstream.read(response) if response.status_code >= 400 else b""
-        if negotiation and negotiation.refused(response.status_code, failed):
-            self._metrics.fallbacks.inc()
-            response = await rewriting.send(negotiation.sent)
-            failed = await self._upstream.read(response) if response.status_code >= 400 else b""
-        return response, failed
 
     async def _fill(
         self, answer: Answer, path: str, response: httpx2.Response, rewriting: _Rewriting, spent: Spent
@@ -201,24 +183,46 @@ class _Rewriting:
         raw = self.negotiation.reply(raw) if self.negotiation else raw
         return self.bridge.whole(raw) if self.bridge else raw
 
-    def is_lost(self, broken: GatewayError | None) -> bool:
-        """Whether a call was lost on the way to the reply."""
+    async def ask(self, raw: bytes) -> tuple[httpx2.Response, bytes]:
+        """The head of the answer that counts, and its body if it is an error."""
+        while True:
+            try:
+                response = await self.send(self.negotiation.sent if self.negotiation else raw)
+            except GatewayError as error:
+                if not self._is_lost(error):
+                    raise
+                self.metrics.fallbacks.inc()
+                continue
+            failed = await self.upstream.read(response) if response.status_code >= 400 else b""
+            if not (self.negotiation and failed):
+                return response, failed
+            if quoted := self.negotiation.quoted(response.status_code, failed):
+                kind, said = quoted
+                return httpx2.Response(200, headers={"content-type": kind}, content=said), b""
+            if not self.negotiation.refused(response.status_code, failed):
+                return response, failed
+            self.metrics.fallbacks.inc()
+
+    def _is_lost(self, broken: GatewayError | None) -> bool:
         cause = broken.__cause__ if broken else None
         error = cause if isinstance(cause, Exception) else broken
         return bool(self.negotiation and self.negotiation.lost(error))
 
     async def second(self, broken: GatewayError | None) -> httpx2.Response | None:
-        """The answer when the upstream is asked once more, as text; `None` if there is no reason to."""
-        if not self.negotiation or not self.is_lost(broken):
+        """The answer when the upstream is asked once more, as text; `None` if there is no reason to, or it fails."""
+        if not self._is_lost(broken):
             return None
         self.metrics.fallbacks.inc()
-        response = await self.send(self.negotiation.sent)
+        try:
+            response, _ = await self.ask(b"")
+        except GatewayError:
+            return None
         return response if response.status_code < 400 else None
 
     async def again(self, broken: GatewayError | None) -> AsyncIterator[bytes] | None:
         """The same as it comes."""
         response = await self.second(broken)
-        return self.upstream.pieces(response) if response else None
+        return self.upstream.pieces(response) if response is not None else None
 
 
 def _is_stream(response: httpx2.Response) -> bool:

@@ -23,7 +23,9 @@ class Metrics:
             "toolmend_failed_calls", "What looked like a call and stayed text.", ("dialect",), registry=registry
         )
         self.fallbacks = Counter(
-            "toolmend_fallbacks", "Requests asked again because the server refused tools.", registry=registry
+            "toolmend_fallbacks",
+            "Requests asked again: the server refuses tools or has lost a call.",
+            registry=registry,
         )
         self.latency = Histogram(
             "toolmend_added_seconds", "Time a chat request spent in the gateway's own work.", registry=registry,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_upstream import GatewayError, Limits
-from toolmend.adapters._sse import EventSplitter
+from toolmend.adapters._sse import EventSplitter, LineSplitter
 
 __all__ = ["Rewriting", "Spent", "rewritten"]
 
@@ -35,31 +35,6 @@ class Spent:
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._since
-
-
-class _Lines:
-    """Cuts a stream of JSON lines, as `EventSplitter` does one of events."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    @property
-    def pending(self) -> int:
-        return len(self._rest)
-
-    def feed(self, data: bytes) -> list[bytes]:
-        end = data.rfind(b"\n") + 1
-        if not end:
-            self._rest += data
-            return []
-        whole = bytes(self._rest) + data[:end]
-        self._rest = bytearray(data[end:])
-        return [whole]
-
-    def close(self) -> bytes:
-        rest = bytes(self._rest)
-        self._rest.clear()
-        return rest
 
 
 class Rewriting(Protocol):
@@ -92,7 +67,7 @@ async def rewritten(
         lines: it consists of lines, not of events.
     """
     rewriters = rewriting.streams()
-    splitter = _Lines() if lines else EventSplitter()
+    splitter = LineSplitter() if lines else EventSplitter()
     size, ended = 0, False
     broken: GatewayError | None = None
     try:

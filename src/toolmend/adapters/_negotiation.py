@@ -1,7 +1,7 @@
 """What to send for one chat request, given what is known of the server: natively, or as text once it has refused.
 
-Sans-IO: a transport or a gateway sends what `Negotiation.sent` says, shows it the answer's head and, if the server
-refuses tools, sends again what it says then.
+Sans-IO: a transport or a gateway sends what `Negotiation.sent` says and shows it what comes of that, an error or a
+reply; as long as it says so, it sends again what `sent` says then. Each time is for another reason, so that ends soon.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolmend._errors import ToolmendError
+from toolmend._flat import refuses_system
+from toolmend._forced import refuses_schema
 from toolmend._recovery import OnRecovery, Recovery, tell
-from toolmend._refusal import Refusals, refuses_tools
+from toolmend._refusal import Refusals, Refused, refuses_tools
 from toolmend._swallowed import swallowed
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
@@ -88,34 +90,50 @@ class Negotiation:
     def __init__(self, exchange: Exchange, raw: bytes, server: str, settings: Settings) -> None:
         self.exchange = exchange
         self._raw = raw
-        self._server = server
+        self._asked = (server, exchange.model)
         self._settings = settings
-        refused = (server, exchange.model) in settings.refusals
-        self.written = settings.mode == "prompt" or (settings.mode == "auto" and refused)
         self._told = False
-        self._lost = False
+        self._lost = self._missing = False
+        self._flat = self._has("system")
+        self._enforced = settings.mode != "native" and exchange.enforceable and not self._has("schema")
+        self.written = settings.mode == "prompt"
+        if settings.mode == "auto":
+            self.written = self._has("tools") or (self._enforced and self._has("choice"))
+            exchange.insists = self._enforced and not self.written
 
     @property
     def sent(self) -> bytes:
         """The body to send."""
-        return json_of(self.exchange.as_text()) if self.written else self._raw
-
-    def may_change(self, status: int) -> bool:
-        """Whether the body of an error has to be seen by `refused`."""
-        return status >= 400 and not self.written and self._settings.mode == "auto"
+        if not self.written:
+            return self._raw
+        return json_of(self.exchange.as_text(enforced=self._enforced, flat=self._flat))
 
     def refused(self, status: int, body: bytes) -> bool:
-        """Whether an error means that the server cannot take tools or has lost a call; then send `sent` again."""
-        if not self.may_change(status):
-            return False
+        """Whether an error is a reason to send again, now what `sent` says then.
+
+        The server cannot take the tools, has lost a call, or objects to something in the request as text.
+        """
         said = body.decode(errors="replace")
+        if self.written:
+            return self._adapted(status, said)
+        if self._settings.mode != "auto":
+            return False
         if refuses_tools(status, said):
-            self.written = True
+            self._ask_as_text()
             self._remember("refuses tools")
+            if refuses_system(status, said, surely=True):
+                self._takes_no_system()
         elif self.exchange.turn.active and (lost := lost_in(status, said)):
-            self.written = lost.lasting or self.exchange.has_calls  # else it is about a history without calls
+            if lost.lasting or self.exchange.has_calls:  # else it is about a history without calls
+                self._ask_as_text()
             self._lost = lost.lasting
         return self.written
+
+    def quoted(self, status: int, body: bytes) -> tuple[str, bytes] | None:
+        """The reply that an error quotes, as the server should have sent it: its content type and itself."""
+        text = self.exchange.quoted(status, body.decode(errors="replace"))
+        kind = self.exchange.streamed_type if self.exchange.streams else "application/json"
+        return (kind, self.exchange.spoken(text)) if text else None
 
     def lost(self, error: Exception | None = None) -> bool:
         """Whether a call was lost on the way to the reply; then `sent` is to be sent again, at most once.
@@ -128,12 +146,37 @@ class Negotiation:
         if error is not None and swallowed(error) is None:
             return False
         watched = self.exchange.watched
-        self.written = self._lost = watched.lost if watched else error is not None
+        self._lost = watched.lost if watched else error is not None
+        self._missing = not self._lost and bool(watched and watched.missing)
+        if self._lost or self._missing:
+            self._ask_as_text()
         return self.written
 
+    def _ask_as_text(self) -> None:
+        self.written = True
+        self.exchange.insists = False  # there is no other way to ask
+
+    def _adapted(self, status: int, said: str) -> bool:
+        """Whether the request as text goes out again without what the server objects to."""
+        if self._enforced and refuses_schema(status, said):
+            self._enforced = False
+            self._settings.refusals.add(*self._asked, "schema")
+        elif not self._flat and refuses_system(status, said):
+            self._takes_no_system()
+        else:
+            return False
+        return True
+
+    def _takes_no_system(self) -> None:
+        self._flat = True
+        self._settings.refusals.add(*self._asked, "system")
+
+    def _has(self, what: Refused) -> bool:
+        return self._settings.refusals.has(*self._asked, what)
+
     def _remember(self, why: str) -> None:
-        self._settings.refusals.add(self._server, self.exchange.model)
-        self._settings.refusals.tell(self._server, self.exchange.model, why)
+        self._settings.refusals.add(*self._asked)
+        self._settings.refusals.tell(*self._asked, why)
 
     def streams(self, content_type: str) -> bool:
         """Whether a reply comes as a stream."""
@@ -155,7 +198,10 @@ class Negotiation:
             return
         self._told = True
         mode = "prompt" if self.written else "native"
-        recovery = Recovery.of(self.exchange.readers, model=self.exchange.model, server=self._server, mode=mode)
+        server, model = self._asked
+        recovery = Recovery.of(self.exchange.readers, model=model, server=server, mode=mode)
         if self._lost and recovery.calls:
             self._remember("loses calls")
+        elif self._missing and recovery.calls:
+            self._settings.refusals.add(*self._asked, "choice")
         tell(recovery, self._settings.on_recovery)

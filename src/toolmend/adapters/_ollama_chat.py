@@ -6,13 +6,14 @@ Whole replies are one JSON object, streamed ones an object a line; the last one 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from toolmend._turn import Item
 from toolmend._types import ToolCall
 from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
-from toolmend.adapters._sse import json_of
+from toolmend.adapters._sse import LineSplitter, json_of
 from toolmend.adapters._wire_lost import Watched
 
 __all__ = ["OllamaExchange"]
@@ -26,7 +27,7 @@ class OllamaExchange(Exchange):
     """A request to ``/api/chat`` and its reply."""
 
     streams_by_default = True
-    media_type = "application/x-ndjson"
+    streamed_type = "application/x-ndjson"
 
     def reply(self, body: Any) -> Any:
         """Rewrite a whole reply, parsed; what is no reply comes back as it is."""
@@ -35,19 +36,29 @@ class OllamaExchange(Exchange):
             return cast("Any", body)
         body, message = cast("_Fields", body), cast("_Fields", message)
         text = message.get("content")
-        _note(cast("_Fields", body), cast("_Fields", message), self.watch())
         body = cast("_Fields", self.turn.mended(body))
         message = cast("_Fields", body["message"])
-        if message.get("tool_calls") or not isinstance(text, str) or not text:
-            return body
-        said, calls = self.read(text, body.get("done_reason"))
-        if calls:
-            message = {**message, "tool_calls": [_wire_call(call, n) for n, call in enumerate(calls)]}
-        return {**body, "message": {**message, "content": said}}
+        if isinstance(text, str) and text and not message.get("tool_calls"):
+            said, calls = self.read(text, body.get("done_reason"))
+            found = {"tool_calls": [_wire_call(call, n) for n, call in enumerate(calls)]} if calls else {}
+            message = {**message, **found, "content": said}
+        _note(body, message, self.watch())
+        return {**body, "message": message}
 
     def stream(self) -> ReplyStream:
         """Rewrites the reply while it is streamed."""
         return OllamaStream(self)
+
+    def spoken(self, text: str) -> bytes:
+        """A reply that says a text, as the server would have sent it; whole or streamed it is one line."""
+        frame = {"model": self.model, "created_at": datetime.now(UTC).isoformat()}
+        return _json_line(
+            {**frame, "message": {"role": "assistant", "content": text}, "done": True, "done_reason": "stop"}
+        )
+
+    def held_to(self, schema: Mapping[str, Any]) -> _Fields:
+        """The field of a request that holds the reply to a JSON Schema."""
+        return {"format": schema}
 
 
 class OllamaStream:
@@ -60,44 +71,27 @@ class OllamaStream:
     def __init__(self, exchange: OllamaExchange) -> None:
         self._exchange = exchange
         self._reader = exchange.turn.reader()
-        self._buffer = bytearray()
-        self._searched = 0
+        self._splitter = LineSplitter()
         self._frame: _Fields = {}
         self._watched = exchange.watch()
-        self._withheld: list[bytes] = []
         self._calls = 0
         self._over = not exchange.turn.active
 
     @property
     def pending(self) -> int:
-        return len(self._buffer)
+        return self._splitter.pending
 
     def feed(self, data: bytes) -> bytes:
         """See `ReplyStream.feed`."""
-        self._buffer += data
-        end = self._buffer.rfind(b"\n", self._searched) + 1
-        lines = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        self._searched = len(self._buffer)
-        return b"".join(map(self._passed, lines.splitlines(keepends=True)))
+        return b"".join([self._watched.passed(self._line(raw)) for raw in self._splitter.feed(data)])
 
     def close(self) -> bytes:
         """See `ReplyStream.close`."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
-        self._searched = 0
+        rest = self._splitter.close()
         written = self._line(rest) if rest else b""
         held = self._stop()
         ending = held + written if written == rest else written + held  # nothing can be read behind half a line
-        return b"".join(self._withheld) + ending
-
-    def _passed(self, raw: bytes) -> bytes:
-        """A line rewritten; nothing if it belongs to an end that may not be the last."""
-        written = self._line(raw)
-        if not self._watched.withheld:
-            return written
-        self._withheld.append(written)
-        return b""
+        return self._watched.rest() + ending
 
     def _line(self, raw: bytes) -> bytes:
         if not self._exchange.turn.active:
@@ -112,8 +106,7 @@ class OllamaStream:
         mended = cast("_Fields", self._exchange.turn.mended(chunk))
         given, message = chunk.get("message"), mended.get("message")
         if chunk.get("error"):
-            self._watched.fail(json.dumps(chunk))
-            return self._stop() + raw
+            return self._failed(raw, json.dumps(chunk))
         if not isinstance(given, dict) or not isinstance(message, dict):
             return raw
         _note(chunk, cast("_Fields", given), self._watched)
@@ -134,6 +127,15 @@ class OllamaStream:
             self._over = True
             self._exchange.done(self._reader)
         return b"".join(map(_json_line, self._lines(mended, message, messages)))
+
+    def _failed(self, raw: bytes, error: str) -> bytes:
+        """An error instead of the rest, or the reply that it quotes."""
+        held, quoted = self._stop(), self._exchange.quoted(200, error)
+        if not quoted:
+            self._watched.fail(error)
+            return held + raw
+        self._reader, self._over = self._exchange.turn.reader(), False
+        return held + self._line(self._exchange.spoken(quoted))
 
     def _lines(self, chunk: _Fields, message: _Fields, messages: list[_Fields]) -> list[_Fields]:
         """Messages, each a line of its own, and behind them whatever else the server's line has said."""
@@ -166,6 +168,7 @@ class OllamaStream:
         messages: list[_Fields] = []
         for item in items:
             if isinstance(item, ToolCall):
+                self._watched.take({"tool_calls": [{"function": {"name": item.name}}]})
                 messages.append({"content": "", "tool_calls": [_wire_call(item, self._calls)]})
                 self._calls += 1
             elif isinstance(item, str):

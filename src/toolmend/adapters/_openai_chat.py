@@ -8,14 +8,17 @@ for byte.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from toolmend._forced import response_format
 from toolmend._turn import Item
 from toolmend._types import ToolCall
 from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
-from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of
-from toolmend.adapters._wire_lost import Watched
+from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of, json_of
+from toolmend.adapters._wire_lost import Watched, lost_in
 
 __all__ = ["ChatExchange"]
 
@@ -28,7 +31,7 @@ _FRAME = ("id", "object", "created", "model", "system_fingerprint", "service_tie
 class ChatExchange(Exchange):
     """A request to ``/v1/chat/completions`` and its reply."""
 
-    media_type = "text/event-stream"
+    streamed_type = "text/event-stream"
 
     def reply(self, body: Any) -> Any:
         """Rewrite a whole reply, parsed; what is no reply comes back as it is."""
@@ -37,14 +40,28 @@ class ChatExchange(Exchange):
             return cast("Any", body)
         watched = self.watch()
         watched.end(tokens=_tokens(cast("_Fields", body)))
-        for choice in cast("list[Any]", choices):
-            _note(choice, "message", watched)
         rewritten = [self._choice(choice) for choice in cast("list[Any]", choices)]
+        for choice in rewritten:
+            _note(choice, "message", watched)
         return {**cast("_Fields", body), "choices": rewritten}
 
     def stream(self) -> ReplyStream:
         """Rewrites the reply while it is streamed."""
         return ChatStream(self)
+
+    def spoken(self, text: str) -> bytes:
+        """A reply that says a text, as the server would have sent it: streamed, if the client wants that."""
+        choice = {"index": 0, "finish_reason": "stop"}
+        said = {"role": "assistant", "content": text}
+        reply = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": self.model}
+        if self.streams:
+            reply |= {"object": "chat.completion.chunk", "choices": [{**choice, "delta": said}]}
+            return event_of(reply) + b"data: " + DONE + b"\n\n"
+        return json_of({**reply, "object": "chat.completion", "choices": [{**choice, "message": said}]})
+
+    def held_to(self, schema: Mapping[str, Any]) -> _Fields:
+        """The fields of a request that hold the reply to a JSON Schema."""
+        return {"response_format": response_format(schema)}
 
     def _choice(self, choice: Any) -> Any:
         message: Any = cast("_Fields", choice).get("message") if isinstance(choice, dict) else None
@@ -78,7 +95,7 @@ class ChatStream:
         self._choices: dict[int, _Choice] = {}
         self._frame: _Fields = {}
         self._watched = exchange.watch()
-        self._withheld: list[bytes] = []
+        self._over = False
 
     @property
     def pending(self) -> int:
@@ -88,7 +105,7 @@ class ChatStream:
         """See `ReplyStream.feed`."""
         if not self._exchange.turn.active:
             return data
-        return b"".join(map(self._passed, self._splitter.feed(data)))
+        return b"".join([self._watched.passed(self._event(raw)) for raw in self._splitter.feed(data)])
 
     def close(self) -> bytes:
         """See `ReplyStream.close`."""
@@ -96,18 +113,12 @@ class ChatStream:
         written = self._event(rest) if rest else b""
         held = self._give_up()
         ending = held + written if written == rest else written + held  # nothing can be read behind half an event
-        return b"".join(self._withheld) + ending
-
-    def _passed(self, raw: bytes) -> bytes:
-        """An event rewritten; nothing if it belongs to an end that may not be the last."""
-        written = self._event(raw)
-        if not self._watched.withheld:
-            return written
-        self._withheld.append(written)
-        return b""
+        return self._watched.rest() + ending
 
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
+        if self._over:
+            return b""
         if data is None:
             return raw
         if data.strip() == DONE:
@@ -117,17 +128,30 @@ class ChatStream:
             chunk: Any = json.loads(data)
             return self._chunk(cast("_Fields", chunk), raw) if isinstance(chunk, dict) else raw
         except (ValueError, RecursionError):
-            return raw
+            error = raw.decode(errors="replace")  # transformers writes the lines of its errors as they are
+            return self._failed(raw, error) if lost_in(200, error) else raw
+
+    def _failed(self, raw: bytes, error: str) -> bytes:
+        """An error instead of the rest, or the reply that it quotes."""
+        held = self._give_up()  # some say that they are done all the same
+        quoted = self._exchange.quoted(200, error)
+        if not quoted:
+            self._watched.fail(error)
+            return held + raw
+        for choice in self._choices.values():
+            choice.begin_again()
+        spoken = b"".join(map(self._event, EventSplitter().feed(self._exchange.spoken(quoted))))
+        self._over = True
+        return held + spoken
 
     def _chunk(self, chunk: _Fields, raw: bytes) -> bytes:
         given = chunk.get("choices")
         choices = cast("list[Any]", given) if isinstance(given, list) else []
         if not choices and (chunk.get("error") or chunk.get("object") == "error"):
-            self._watched.fail(json.dumps(chunk))
-            return self._give_up() + raw  # some say that they are done all the same
+            return self._failed(raw, json.dumps(chunk))
         for choice in choices:
             _note(choice, "delta", self._watched)
-        if self._watched.withheld:
+        if self._watched.ended:
             self._watched.end(tokens=_tokens(chunk))
         if not choices:
             return raw
@@ -137,6 +161,8 @@ class ChatStream:
             pieces += self._read(cast("_Fields", choice)) if isinstance(choice, dict) else [choice]
         if pieces == choices:
             return raw
+        for piece in pieces:
+            _note(piece, "delta", self._watched)
         besides = {key: value for key, value in chunk.items() if key not in (*_FRAME, "choices")}
         if not pieces and any(value is not None for value in besides.values()):
             pieces = [{"index": choices[0].get("index", 0), "delta": {}, "finish_reason": None}]
@@ -161,7 +187,11 @@ class ChatStream:
         return self._all(piece for choice in self._choices.values() for piece in choice.stop())
 
     def _all(self, pieces: Iterable[_Fields]) -> bytes:
-        return b"".join(event_of({**self._frame, "choices": [piece]}) for piece in pieces)
+        events: list[bytes] = []
+        for piece in pieces:
+            _note(piece, "delta", self._watched)
+            events.append(event_of({**self._frame, "choices": [piece]}))
+        return b"".join(events)
 
 
 class _Choice:
@@ -227,6 +257,11 @@ class _Choice:
         self._exchange.done(self._reader)
         return [self._piece({"content": held})] if held.strip() else []
 
+    def begin_again(self) -> None:
+        """The reply is told once more, from its beginning."""
+        self._reader = self._exchange.turn.reader()
+        self._over = False
+
     def _native(self, choice: _Fields, delta: _Fields) -> list[_Fields]:
         pieces = self.stop()
         calls = delta["tool_calls"]
@@ -250,7 +285,7 @@ class _Choice:
 
 
 def _note(choice: Any, key: str, watched: Watched) -> None:
-    """What a choice holds. Several are never asked for again, since one of them may be good."""
+    """What a choice holds. Several are never asked for again."""
     if not isinstance(choice, dict):
         return
     fields = cast("_Fields", choice)
@@ -258,7 +293,7 @@ def _note(choice: Any, key: str, watched: Watched) -> None:
     if isinstance(said, dict):
         watched.take(cast("_Fields", said))
     if fields.get("index"):
-        watched.take({"content": True})
+        watched.take_several()
     if fields.get("finish_reason"):
         watched.end(fields["finish_reason"])
 

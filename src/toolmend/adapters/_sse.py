@@ -1,4 +1,4 @@
-"""Server-sent events: a stream of bytes cut into events, each kept byte for byte, and events written."""
+"""Streams of bytes cut into server-sent events or into lines of JSON, each kept byte for byte, and events written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["DONE", "EventSplitter", "data_of", "event_of", "json_of"]
+__all__ = ["DONE", "EventSplitter", "LineSplitter", "data_of", "event_of", "json_of"]
 
 DONE = b"[DONE]"
 """The data of the last event of a stream."""
@@ -45,6 +45,35 @@ class EventSplitter:
         """What came after the last complete event."""
         rest = bytes(self._buffer)
         self._buffer.clear()
+        return rest
+
+
+class LineSplitter:
+    """Cuts a stream into lines, as `EventSplitter` does into events."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an unfinished line are kept."""
+        return self._size
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are complete now, each with its end."""
+        end = data.rfind(b"\n") + 1
+        whole = self.close() + data[:end] if end else b""
+        if rest := data[end:]:
+            self._pieces.append(rest)
+            self._size += len(rest)
+        return whole.splitlines(keepends=True)
+
+    def close(self) -> bytes:
+        """What came after the last complete line."""
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
         return rest
 
 

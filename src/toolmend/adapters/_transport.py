@@ -6,8 +6,8 @@ Everything is made from the module that the request at hand comes from, so that 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
-from functools import cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache, partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from toolmend._recovery import OnRecovery
@@ -78,35 +78,51 @@ def _handle(inner: Any, request: Any, settings: Settings) -> Any:
     if negotiation is None:
         return inner.handle_request(request)
 
-    def send() -> Any:
-        return inner.handle_request(_rewritten(request, negotiation.sent))
-
-    try:
-        response = send()
-    except _family(request).RequestError as error:
-        if not negotiation.lost(error):
-            raise
-        response = send()
-    if negotiation.may_change(response.status_code):
-        try:
-            refused = negotiation.refused(response.status_code, response.read())
-        finally:
-            response.close()
-        if not refused:
-            return response
-        response = send()
+    ask = partial(_ask, inner, request, negotiation)
+    again = partial(_second, ask, negotiation, _family(request))
+    response = ask()
     if response.status_code >= 400:
         return response
     if negotiation.streams(response.headers.get("content-type", "")):
-        stream = _stream_class(_family(request))(response, negotiation, send)
+        stream = _stream_class(_family(request))(response, negotiation, again)
         return _answer(request, response, stream=stream)
     content = _content(response, negotiation)
-    if negotiation.lost():
-        second = send()
-        content = _content(second, negotiation) if second.status_code < 400 else content
-        second.close()
+    if (second := again()) is not None:
+        content = _content(second, negotiation)
     negotiation.done()
     return _answer(request, response, content=content)
+
+
+def _ask(inner: Any, request: Any, negotiation: Negotiation) -> Any:
+    """The response that counts: refused and lost requests are sent again; an error may quote it."""
+    while True:
+        try:
+            response = inner.handle_request(_rewritten(request, negotiation.sent))
+        except _family(request).RequestError as error:
+            if not negotiation.lost(error):
+                raise
+            continue
+        if response.status_code < 400:
+            return response
+        try:
+            body = response.read()
+        finally:
+            response.close()
+        if quoted := negotiation.quoted(response.status_code, body):
+            return _said(request, *quoted)
+        if not negotiation.refused(response.status_code, body):
+            return response
+
+
+def _second(ask: Callable[[], Any], negotiation: Negotiation, family: Any, broken: Exception | None = None) -> Any:
+    """The answer when it is asked once more; `None` if there is no reason to or it fails, so that the first counts."""
+    if not negotiation.lost(broken):
+        return None
+    try:
+        response = ask()
+    except family.RequestError:
+        return None
+    return response if response.status_code < 400 else None
 
 
 def _content(response: Any, negotiation: Negotiation) -> bytes:
@@ -123,35 +139,51 @@ async def _handle_async(inner: Any, request: Any, settings: Settings) -> Any:
     if negotiation is None:
         return await inner.handle_async_request(request)
 
-    async def send() -> Any:
-        return await inner.handle_async_request(_rewritten(request, negotiation.sent))
-
-    try:
-        response = await send()
-    except _family(request).RequestError as error:
-        if not negotiation.lost(error):
-            raise
-        response = await send()
-    if negotiation.may_change(response.status_code):
-        try:
-            refused = negotiation.refused(response.status_code, await response.aread())
-        finally:
-            await response.aclose()
-        if not refused:
-            return response
-        response = await send()
+    ask = partial(_async_ask, inner, request, negotiation)
+    again = partial(_async_second, ask, negotiation, _family(request))
+    response = await ask()
     if response.status_code >= 400:
         return response
     if negotiation.streams(response.headers.get("content-type", "")):
-        stream = _async_stream_class(_family(request))(response, negotiation, send)
+        stream = _async_stream_class(_family(request))(response, negotiation, again)
         return _answer(request, response, stream=stream)
     content = await _async_content(response, negotiation)
-    if negotiation.lost():
-        second = await send()
-        content = await _async_content(second, negotiation) if second.status_code < 400 else content
-        await second.aclose()
+    if (second := await again()) is not None:
+        content = await _async_content(second, negotiation)
     negotiation.done()
     return _answer(request, response, content=content)
+
+
+async def _async_ask(inner: Any, request: Any, negotiation: Negotiation) -> Any:
+    while True:
+        try:
+            response = await inner.handle_async_request(_rewritten(request, negotiation.sent))
+        except _family(request).RequestError as error:
+            if not negotiation.lost(error):
+                raise
+            continue
+        if response.status_code < 400:
+            return response
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        if quoted := negotiation.quoted(response.status_code, body):
+            return _said(request, *quoted)
+        if not negotiation.refused(response.status_code, body):
+            return response
+
+
+async def _async_second(
+    ask: Callable[[], Awaitable[Any]], negotiation: Negotiation, family: Any, broken: Exception | None = None
+) -> Any:
+    if not negotiation.lost(broken):
+        return None
+    try:
+        response = await ask()
+    except family.RequestError:
+        return None
+    return response if response.status_code < 400 else None
 
 
 async def _async_content(response: Any, negotiation: Negotiation) -> bytes:
@@ -186,6 +218,11 @@ def _rewritten(request: Any, body: bytes) -> Any:
     )
 
 
+def _said(request: Any, kind: str, content: bytes) -> Any:
+    """What the server should have answered."""
+    return _family(request).Response(200, headers={"content-type": kind}, content=content, request=request)
+
+
 def _answer(request: Any, response: Any, **body: Any) -> Any:
     headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in (*_LENGTHS, "content-encoding")]
     return _family(request).Response(
@@ -198,10 +235,10 @@ def _stream_class(family: Any) -> Any:
     """The body of a streamed response, in one family's classes."""
 
     class Stream(family.SyncByteStream):
-        def __init__(self, response: Any, negotiation: Negotiation, send: Any) -> None:
+        def __init__(self, response: Any, negotiation: Negotiation, again: Any) -> None:
             self._response = response
             self._negotiation = negotiation
-            self._send = send
+            self._again = again
 
         def __iter__(self) -> Iterator[bytes]:
             while True:
@@ -212,19 +249,15 @@ def _stream_class(family: Any) -> Any:
                             yield written
                 except family.RequestError as error:
                     broken = error
-                if not (self._negotiation.lost(broken) and self._begins_again()):
+                second = self._again(broken)
+                if second is None:
                     break
+                self._response.close()
+                self._response = second
             if written := rewriter.close():
                 yield written
             if broken:
                 raise broken
-
-        def _begins_again(self) -> bool:
-            second = self._send()
-            helps = second.status_code < 400
-            (self._response if helps else second).close()
-            self._response = second if helps else self._response
-            return helps
 
         def close(self) -> None:
             try:
@@ -238,10 +271,10 @@ def _stream_class(family: Any) -> Any:
 @cache
 def _async_stream_class(family: Any) -> Any:
     class AsyncStream(family.AsyncByteStream):
-        def __init__(self, response: Any, negotiation: Negotiation, send: Any) -> None:
+        def __init__(self, response: Any, negotiation: Negotiation, again: Any) -> None:
             self._response = response
             self._negotiation = negotiation
-            self._send = send
+            self._again = again
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             while True:
@@ -252,19 +285,15 @@ def _async_stream_class(family: Any) -> Any:
                             yield written
                 except family.RequestError as error:
                     broken = error
-                if not (self._negotiation.lost(broken) and await self._begins_again()):
+                second = await self._again(broken)
+                if second is None:
                     break
+                await self._response.aclose()
+                self._response = second
             if written := rewriter.close():
                 yield written
             if broken:
                 raise broken
-
-        async def _begins_again(self) -> bool:
-            second = await self._send()
-            helps = second.status_code < 400
-            await (self._response if helps else second).aclose()
-            self._response = second if helps else self._response
-            return helps
 
         async def aclose(self) -> None:
             try:

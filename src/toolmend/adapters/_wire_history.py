@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
+from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
@@ -45,13 +46,14 @@ def text_of(message: Message, between: str = "") -> str:
     return between.join(text for text in texts if isinstance(text, str) and text)
 
 
-def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "") -> list[dict[str, Any]]:
+def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "", flat: bool = False) -> list[dict[str, Any]]:
     """Write a conversation without tool messages, tool calls and repeated roles.
 
     Args:
         messages: the conversation; it is not changed.
         turn: offers its tools in the system message and writes calls and results.
         ending: what else the system message is to say at its end.
+        flat: whether the first user message is to say that instead.
 
     Returns:
         New messages: at most one system message, then users and assistants in turn.
@@ -64,18 +66,19 @@ def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "") -> lis
     spoken: list[dict[str, Any]] = []
     for are_results, group in groupby(messages, lambda message: message.get("role") in _RESULTS):
         if are_results:
-            _add(spoken, _results(group, names, called, turn))
+            spoken.append(_results(group, names, called, turn))
             continue
         for message in group:
             if message.get("role") in _SYSTEM:
                 system.append(text_of(message, "\n"))
             elif message.get("role") == "assistant":
                 called = iter([call.name for call in _calls_of(message)])
-                _add(spoken, _assistant(message, turn))
+                spoken.append(_assistant(message, turn))
             else:
-                _add(spoken, dict(message))
+                spoken.append(dict(message))
     instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
-    return [{"role": "system", "content": instructions}, *spoken] if instructions else spoken
+    opening = [{"role": "user" if flat else "system", "content": instructions}] if instructions else []
+    return in_turns([*opening, *spoken], lambda message: str(message.get("role")), _joined)
 
 
 def answer_format(body: dict[str, Any]) -> str:
@@ -156,18 +159,14 @@ def _assistant(message: Message, turn: Turn) -> dict[str, Any]:
     return {**kept, "content": text}
 
 
-def _add(spoken: list[dict[str, Any]], message: dict[str, Any]) -> None:
-    """Append a message, or join it to the one before if that has the same role."""
-    if not spoken or spoken[-1].get("role") != message.get("role"):
-        spoken.append(message)
-        return
-    before = spoken[-1]
+def _joined(before: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    """Two messages of one role as one."""
     if all(part.get("type") == "text" for part in (*_parts_of(before), *_parts_of(message))):
         content: Any = "\n\n".join(filter(None, [text_of(before, "\n"), text_of(message, "\n")]))
     else:
         content = [*_parts_of(before), *_parts_of(message)]
     images = [*_images_of(before), *_images_of(message)]
-    spoken[-1] = {**before, **message, "content": content, **({"images": images} if images else {})}
+    return {**before, **message, "content": content, **({"images": images} if images else {})}
 
 
 def _parts_of(message: Message) -> list[dict[str, Any]]:
