@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,30 @@ def test_to_import_the_package_loads_no_framework() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(loaded) - sys.stdlib_module_names == {"toolmend", "regex"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "framework", "says"),
+    [
+        ("pydantic_ai", "pydantic_ai", 'pip install "toolmend[pydantic-ai]"'),
+        ("langchain", "langchain_core", 'pip install "toolmend[langchain]"'),
+        ("gateway", "starlette", 'pip install "toolmend[gateway]"'),
+        ("httpx", "httpx", "toolmend.adapters.httpx2"),
+        ("httpx2", "httpx2", "toolmend.adapters.httpx"),
+    ],
+)
+def test_an_adapter_without_its_framework_says_what_to_do(adapter: str, framework: str, says: str) -> None:
+    code = f"import sys; sys.modules[{framework!r}] = None; import toolmend.adapters.{adapter}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: ")
+    assert says in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_what_a_check_is_told_to_ignore_has_a_reason(module: str) -> None:
+    for number, line in enumerate(MODULES[module].read_text(encoding="utf-8").splitlines(), 1):
+        if re.search(r"# (noqa|pyright: ignore|type: ignore)", line):
+            assert re.search(r"# (noqa: [A-Z0-9, ]+|pyright: ignore\[\w+\]) - \w", line), f"line {number}: {line}"
 
 
 def public_names(module: str) -> set[str]:

@@ -61,7 +61,10 @@ def fit(
 
 def _is_text(schema: object) -> bool:
     """Whether a schema allows any string, and says so plainly."""
-    return isinstance(schema, dict) and schema.get("type") == "string" and _PLAIN.issuperset(schema)  # pyright: ignore
+    if not isinstance(schema, dict):
+        return False
+    fields = cast("Schema", schema)
+    return fields.get("type") == "string" and _PLAIN.issuperset(fields)
 
 
 def allows(kind: str, schema: object, root: Schema) -> bool:

@@ -68,7 +68,7 @@ def _unwrapped(body: object) -> object:
             decoded: object = json.loads(body)
         except (ValueError, RecursionError):
             return None
-        return decoded if isinstance(decoded, (dict, str)) else None  # pyright: ignore[reportUnknownVariableType]
+        return decoded if type(decoded) in (dict, str) else None
     if isinstance(body, Mapping):
         fields = cast("Mapping[str, object]", body)
         return next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), None)

@@ -7,12 +7,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from toolmend._errors import ToolmendError
-from toolmend.workbench.commands import check_data, convert_data, examine_server, list_dialects, parse_reply
+from toolmend.workbench.commands import (
+    check_address,
+    check_data,
+    convert_data,
+    examine_server,
+    list_dialects,
+    parse_reply,
+    refusals,
+)
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recovers tool calls that models write as text.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
 
 
 @app.callback()
@@ -32,14 +39,13 @@ def demo(
     Without options a tiny model is served by llama.cpp inside this process. Prints a table to standard output;
     the exit code is 0 only if every question worked with toolmend.
     """
-    if bool(base_url) != bool(model):
-        typer.echo("give both --base-url and --model, or neither", err=True)
-        raise typer.Exit(2)
+    with refusals():
+        check_address(base_url, model)
     try:
-        from openai import OpenAIError  # noqa: PLC0415
+        from openai import OpenAIError  # noqa: PLC0415 - not every installation has it
 
         from toolmend.demo.agents import Server  # noqa: PLC0415 - the frameworks take seconds to load
-        from toolmend.demo.show import run  # noqa: PLC0415
+        from toolmend.demo.show import run  # noqa: PLC0415 - the same
     except ImportError as error:
         typer.echo(f'{error}\nThe demo needs more packages: pip install "toolmend[demo]"', err=True)
         raise typer.Exit(2) from error
@@ -76,13 +82,10 @@ def serve(
     try:
         from toolmend.adapters.gateway import run  # noqa: PLC0415 - only this command needs it
     except ImportError as error:
-        typer.echo(f'{error}\nThe gateway needs more packages: pip install "toolmend[gateway]"', err=True)
-        raise typer.Exit(2) from error
-    try:
-        run(upstream, host=host, port=port, mode=mode, hosts=allow_host or [], workers=workers)
-    except ToolmendError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    with refusals():
+        run(upstream, host=host, port=port, mode=mode, hosts=allow_host or [], workers=workers)
 
 
 data = typer.Typer(no_args_is_help=True, help="Training and log data: how its calls are written, and rewriting them.")

@@ -93,7 +93,8 @@ def test_a_mistake_is_said_and_nothing_served(arguments: list[str], monkeypatch:
 
 
 def test_without_its_packages_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "toolmend.adapters.gateway", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "toolmend.adapters.gateway")
     result = invoke(app, ["serve", "--upstream", "http://localhost:1"])
     assert result.exit_code == 2
     assert "toolmend[gateway]" in result.output

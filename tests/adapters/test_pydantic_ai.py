@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -918,16 +916,6 @@ async def test_a_broken_tool_is_named_before_any_request(mode: Any, choice: Any,
     with pytest.raises(ToolmendError, match="'bad'"):
         await exchange(model, stream, settings, params(WEATHER, broken))
     assert not script.asked
-
-
-def test_without_the_framework_the_extra_is_named() -> None:
-    code = (
-        "import sys; sys.modules['pydantic_ai'] = None\n"
-        "try: import toolmend.adapters.pydantic_ai\n"
-        "except ImportError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "toolmend[pydantic-ai]" in done.stdout
 
 
 # Arguments.

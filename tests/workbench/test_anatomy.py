@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from toolmend import DIALECTS, Dialect
 from toolmend.cli import app
 from toolmend.workbench.anatomy import dissect
+from toolmend.workbench.commands import refusals
 from toolmend.workbench.show import page, terminal
 
 invoke = CliRunner().invoke
@@ -120,6 +123,15 @@ def test_the_terminal_shows_reasons_and_takes_nothing_for_markup_of_its_own() ->
     assert "Nothing in it looks like a call." in output.getvalue()
 
 
+def test_a_reply_is_written_as_it_is_but_does_not_steer_a_terminal() -> None:
+    reply = "\ta line longer than the terminal is wide\n\x1b[2J gone"
+    piped, shown = StringIO(), StringIO()
+    terminal(Console(file=piped, width=20), dissect(reply, TOOLS))
+    terminal(Console(file=shown, width=20, force_terminal=True), dissect(reply, TOOLS))
+    assert piped.getvalue().startswith(reply)
+    assert "\x1b[2J" not in shown.getvalue()
+
+
 class TestTheCommand:
     def test_a_clean_call_from_standard_input(self, tmp_path: Path) -> None:
         tools = tmp_path / "tools.json"
@@ -142,6 +154,10 @@ class TestTheCommand:
         events = [json.loads(line[7:])["event"] for line in result.output.splitlines()]
         assert events[0] == "TextDelta"
         assert {"ToolCallDelta", "ToolCallParsed"} <= set(events)
+        as_json = invoke(app, ["parse", "--stream", "4", "--json"], input="Look.\n" + CALL).output.splitlines()
+        assert [json.loads(line)["event"] for line in as_json] == events
+        assert json.loads(as_json[0])["at"] == 8  # the word could have opened a call
+        assert json.loads(as_json[-1])["at"] == len("Look.\n" + CALL)
 
     @pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1]"])
     def test_tools_that_are_none(self, tmp_path: Path, content: str) -> None:
@@ -150,7 +166,28 @@ class TestTheCommand:
         assert invoke(app, ["parse", "--tools", str(tools)], input=CALL).exit_code == 2
 
     def test_a_file_that_is_not_there(self) -> None:
-        assert invoke(app, ["parse", "not-there.txt"]).exit_code == 2
+        result = invoke(app, ["parse", "not-there.txt"])
+        assert result.exit_code == 2
+        assert "not-there.txt: No such file" in result.output
+
+    @pytest.mark.parametrize("content", [b"\x7fELF\0", b"\xff\xfe"])
+    def test_what_is_no_text(self, content: bytes) -> None:
+        result = invoke(app, ["parse"], input=content)
+        assert result.exit_code == 2
+        assert "no text in UTF-8" in result.output
+
+    def test_a_reader_that_has_had_enough(self, tmp_path: Path) -> None:
+        reply = tmp_path / "reply.txt"
+        reply.write_text("a line\n" * 200_000)
+        command = [sys.executable, "-m", "toolmend", "parse", str(reply)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stderr
+            assert process.stdout.readline() == b"a line\n"
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        with pytest.raises(BrokenPipeError), refusals():
+            raise BrokenPipeError
 
     def test_the_formats_are_listed(self) -> None:
         listed = json.loads(invoke(app, ["dialects", "--json"]).output)

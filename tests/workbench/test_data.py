@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -247,14 +248,44 @@ class TestTheCommands:
             assert result.exit_code == 2
             assert out.read_text() == MESSAGES
 
-    def test_bad_input_leaves_nothing_behind(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("piped", [False, True])
+    def test_bad_input_leaves_nothing_behind(self, tmp_path: Path, piped: bool) -> None:
         file, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"
-        file.write_bytes(b"\x7fELF\0\1\2")
-        result = invoke(app, ["data", "convert", str(file), str(out), "--to", "hermes"])
+        file.write_bytes(b"\x7fELF\n\0\1\2")
+        source, stdin = ("-", file.read_bytes()) if piped else (str(file), None)
+        result = invoke(app, ["data", "convert", source, str(out), "--to", "hermes"], input=stdin)
         assert result.exit_code == 2
         assert "is a binary file" in result.output
         assert list(tmp_path.iterdir()) == [file]
-        assert invoke(app, ["data", "check", str(file)]).exit_code == 2
+        assert invoke(app, ["data", "check", source], input=stdin).exit_code == 2
+
+    def test_what_is_no_file_is_not_replaced_by_one(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        result = invoke(app, ["data", "convert", "-", str(pipe), "--to", "hermes"], input=MESSAGES)
+        assert result.exit_code == 2
+        assert "is no file" in result.output
+        assert pipe.is_fifo()
+        assert list(tmp_path.iterdir()) == [pipe]
+
+    def test_a_link_stays_one(self, tmp_path: Path) -> None:
+        link, file = tmp_path / "link", tmp_path / "file"
+        link.symlink_to(file)
+        assert invoke(app, ["data", "convert", "-", str(link), "--to", "hermes"], input=MESSAGES).exit_code == 0
+        assert link.is_symlink()
+        assert "find_book" in file.read_text()
+
+    @pytest.mark.parametrize(
+        "arguments", [["check", "--html", "none/out.html"], ["convert", "-", "none/out.jsonl", "--to", "hermes"]]
+    )
+    def test_a_folder_that_is_not_there(self, arguments: list[str]) -> None:
+        result = invoke(app, ["data", *arguments], input=MESSAGES)
+        assert result.exit_code == 2
+        assert "none/out" in result.output
+        assert "cannot be written" in result.output
+
+    def test_the_mark_that_some_editors_put_first_is_none_of_the_record(self) -> None:
+        assert invoke(app, ["data", "check"], input=b"\xef\xbb\xbf" + MESSAGES.encode()).exit_code == 0
 
     def test_a_line_with_broken_characters_is_kept_byte_for_byte(self, tmp_path: Path) -> None:
         file, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"

@@ -97,7 +97,15 @@ def test_what_only_a_script_shows() -> None:
     assert scripted(lambda _: said("", tool_calls=broken, tokens=0)).verdict.kind == "silent"
     down = scripted(lambda _: httpx2.Response(503, text="loading"))
     assert (down.verdict.kind, down.to_json()["errors"]) == ("unreachable", ["loading (HTTP 503)"])
-    assert scripted(lambda _: httpx2.Response(200, text="no JSON")).verdict.kind == "unreachable"
+    for none in ("no JSON", "[]", "{}", '{"choices": []}'):
+        assert scripted(lambda _, none=none: httpx2.Response(200, text=none)).verdict.kind == "unreachable"
+
+
+def test_an_address_without_its_end() -> None:
+    no_chat = httpx2.MockTransport(lambda _: httpx2.Response(404, text="404 page not found"))
+    verdict = of("http://server", questions=ASKED, transport=no_chat).verdict
+    assert "404 page not found" in verdict.words
+    assert "/v1" in verdict.remedy
 
 
 @pytest.mark.parametrize(
@@ -176,9 +184,19 @@ class TestTheCommand:
         result = invoke(app, ["doctor", "--base-url", "http://127.0.0.1:9/v1", "--model", "x"])
         assert result.exit_code == 2
         assert "does not answer" in result.output
+        assert "0 of" not in result.output
 
-    def test_half_of_an_address(self) -> None:
-        assert invoke(app, ["doctor", "--model", "x"]).exit_code == 2
+    @pytest.mark.parametrize("address", ["", "localhost:8080/v1", "http://", "ftp://server/v1"])
+    @pytest.mark.parametrize("command", ["doctor", "demo"])
+    def test_what_is_no_address(self, command: str, address: str) -> None:
+        result = invoke(app, [command, "--model", "x", "--base-url", address])
+        assert result.exit_code == 2
+        assert ("http://localhost:8080/v1" if address else "give both") in result.output
+
+    def test_where_the_page_cannot_be_written_nothing_is_asked(self) -> None:
+        result = invoke(app, ["doctor", "--html", "none/out.html"])
+        assert result.exit_code == 2
+        assert "cannot be written" in result.output
 
     def test_no_embedded_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("toolmend.demo.llamacpp.available", lambda: False)

@@ -14,7 +14,7 @@ Content = str | list[Block]
 
 def content_of(message: BaseMessage) -> Content:
     """The content, typed."""
-    return cast("Content", message.content)  # pyright: ignore[reportUnknownMemberType]
+    return cast("Content", message.content)  # pyright: ignore[reportUnknownMemberType] - a bare dict there
 
 
 def parts_of(message: BaseMessage) -> list[Block]:

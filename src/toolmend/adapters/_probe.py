@@ -62,7 +62,7 @@ def _asked(server: str, model: str) -> Verdict:
         if left <= 0:
             raise TimeoutError
         try:
-            with urllib.request.urlopen(request, timeout=left) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=left) as answer:  # noqa: S310 - the same
                 return json.loads(answer.read(_BYTES))
         except (urllib.error.HTTPError, ValueError):
             return None  # this is not the kind of server that knows the question

@@ -16,12 +16,16 @@ import os
 from collections.abc import Sequence
 from typing import Any, cast
 
-import uvicorn
-from starlette.applications import Starlette
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from toolmend.adapters._gateway_app import gateway
+    from toolmend.adapters._gateway_upstream import Limits
+except ModuleNotFoundError as error:
+    raise ImportError(f'{error}; the gateway needs more packages: pip install "toolmend[gateway]"') from error
 
 from toolmend.adapters._exchange import Mode
-from toolmend.adapters._gateway_app import gateway
-from toolmend.adapters._gateway_upstream import Limits
 
 __all__ = ["Limits", "from_environment", "gateway", "run"]
 

@@ -9,7 +9,13 @@ Example:
 
 from __future__ import annotations
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "this transport needs httpx, which clients on it bring along; for those on httpx2 there is "
+        "toolmend.adapters.httpx2"
+    ) from error
 
 from toolmend.adapters._transport import AsyncRewriting, Rewriting
 

@@ -8,7 +8,13 @@ Example:
 
 from __future__ import annotations
 
-import httpx2
+try:
+    import httpx2
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "this transport needs httpx2, which clients on it bring along; for those on httpx there is "
+        "toolmend.adapters.httpx"
+    ) from error
 
 from toolmend.adapters._transport import AsyncRewriting, Rewriting
 

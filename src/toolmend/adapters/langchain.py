@@ -309,7 +309,7 @@ def _is_pydantic_1(schema: dict[str, Any] | type) -> bool:
 def __getattr__(name: str) -> Any:
     # The middleware needs langchain, which the model does without.
     if name == "FallbackToolMiddleware":
-        from toolmend.adapters._langchain_middleware import FallbackToolMiddleware  # noqa: PLC0415
+        from toolmend.adapters._langchain_middleware import FallbackToolMiddleware  # noqa: PLC0415 - see above
 
         return FallbackToolMiddleware
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

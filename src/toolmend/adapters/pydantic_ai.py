@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 try:
-    import pydantic_ai  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from pydantic_ai.capabilities import AbstractCapability
 except ModuleNotFoundError as error:
-    if error.name != "pydantic_ai":
+    if error.name not in ("pydantic_ai", "pydantic_ai.capabilities"):
         raise
-    raise ImportError("this adapter needs PydanticAI: pip install 'toolmend[pydantic-ai]'") from error
+    raise ImportError(
+        'this adapter needs pydantic-ai 2 or newer; install it with: pip install "toolmend[pydantic-ai]"'
+    ) from error
 
-from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import KnownModelName, Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel

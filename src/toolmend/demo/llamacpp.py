@@ -32,8 +32,8 @@ class _Server(Protocol):
 class _Llama(Protocol):
     """What is used of the module `xllamacpp`, which has no type stubs."""
 
-    def CommonParams(self) -> Any: ...  # noqa: N802
-    def Server(self, params: Any) -> _Server: ...  # noqa: N802
+    def CommonParams(self) -> Any: ...  # noqa: N802 - its name
+    def Server(self, params: Any) -> _Server: ...  # noqa: N802 - its name
 
 
 def available() -> bool:

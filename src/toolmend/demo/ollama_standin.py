@@ -255,7 +255,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._exchange()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Says nothing: a server in a test or a demo has no business on stderr."""
 
     def _exchange(self) -> None:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any, Literal, cast
 
 import httpx2
@@ -131,7 +132,8 @@ class Findings:
         wrapped = "FallbackToolModel(model)   # or FallbackToolChatModel(model), or toolmend serve"
         prompted = 'FallbackToolModel(model, mode="prompt")'
         if all(answer.error for answer in self.answers):
-            return Verdict("unreachable", f"The server does not answer: {self.answers[0].error}", "")
+            hint = "" if self.server.base_url.endswith("/v1") else "Most servers' address ends in /v1."
+            return Verdict("unreachable", f"The server does not answer: {self.answers[0].error}", hint)
         if any(answer.refused for answer in natively):
             said = next(answer.error for answer in natively if answer.refused)
             return Verdict("refused", f'The server refuses tools: "{said}"', wrapped)
@@ -222,10 +224,12 @@ def _ask(client: httpx2.Client, server: Server, question: Question, way: Way) ->
         return Answer(question=question, way=way, error=f"{type(error).__name__}: {error}", down=True)
     if response.status_code >= 400:
         refused = refuses_tools(response.status_code, said)
-        message = f"{message_of(said)} (HTTP {response.status_code})"
+        message = f"{shorten(message_of(said), 300)} (HTTP {response.status_code})"
         return Answer(question=question, way=way, error=message, refused=refused)
-    choices: list[_Json] = said.get("choices") or [{}]
-    return _answer(question, way, choices[0], said.get("usage") or {})
+    choices: Any = cast("_Json", said).get("choices") if isinstance(said, dict) else None
+    if not isinstance(choices, list) or not choices:
+        return Answer(question=question, way=way, error="this is no answer to a chat: it has no choices", down=True)
+    return _answer(question, way, cast("list[_Json]", choices)[0], cast("_Json", said).get("usage") or {})
 
 
 def _answer(question: Question, way: Way, choice: _Json, usage: Mapping[str, Any]) -> Answer:

@@ -24,13 +24,15 @@ _CSS = """
 def doctor_terminal(console: Console, findings: Findings) -> None:
     """Print the table, the verdict and what to do."""
     found = findings.to_json()
-    table = Table("question", *_COLUMNS, title=f"{found['model']} at {found['server']}", title_justify="left")
-    for question in found["questions"]:
-        table.add_row(question["title"], *(f"{met} of {asked}" for met, asked in _rates(question)))
-    console.print(table)
-    console.print(f"server: {found['identity']}", markup=False)
-    for error in found["errors"]:
-        console.print(f"it said: {error}", markup=False)
+    console.print(f"{found['model']} at {found['server']}", markup=False)
+    if findings.verdict.kind != "unreachable":
+        table = Table("question", *_COLUMNS)
+        for question in found["questions"]:
+            table.add_row(question["title"], *(f"{met} of {asked}" for met, asked in _rates(question)))
+        console.print(table)
+        console.print(f"server: {found['identity']}", markup=False)
+        for error in found["errors"]:
+            console.print(f"it said: {error}", markup=False)
     console.print(findings.verdict.words, style="bold", markup=False)
     if findings.verdict.remedy:
         console.print(f"    {findings.verdict.remedy}", markup=False)

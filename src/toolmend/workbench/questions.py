@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from toolmend._types import ToolCall
 
@@ -100,9 +100,15 @@ class Question:
 def _holds(wanted: Any, given: Any) -> bool:
     """Whether a value is the one wanted; texts may differ in their case, objects may hold more."""
     if isinstance(wanted, Mapping):
-        return isinstance(given, Mapping) and all(key in given and _holds(wanted[key], given[key]) for key in wanted)  # pyright: ignore
+        fields = cast("Mapping[str, Any]", wanted)
+        return isinstance(given, Mapping) and all(
+            key in given and _holds(value, cast("Any", given[key])) for key, value in fields.items()
+        )
     if isinstance(wanted, list):
-        return isinstance(given, list) and len(given) == len(wanted) and all(map(_holds, wanted, given))  # pyright: ignore
+        if not isinstance(given, list):
+            return False
+        items, found = cast("list[Any]", wanted), cast("list[Any]", given)
+        return len(items) == len(found) and all(map(_holds, items, found))
     if isinstance(wanted, str):
         return isinstance(given, str) and wanted.lower() in given.lower()
     return type(wanted) is type(given) and wanted == given

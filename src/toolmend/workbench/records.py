@@ -81,6 +81,8 @@ class Record:
     def __init__(self, line: str) -> None:
         try:
             fields: Any = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise NotReadable(f"no JSON: {error.msg}, at character {error.pos}") from error
         except (ValueError, RecursionError) as error:
             raise NotReadable(f"no JSON: {error}") from error
         if not isinstance(fields, dict):

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from toolmend.workbench._page import page_of
 from toolmend.workbench.check import Report
@@ -16,7 +17,7 @@ __all__ = ["report_page", "report_terminal"]
 
 _SHOWN = 20
 _CSS = """
-td.n{text-align:right;font-variant-numeric:tabular-nums;width:6rem}td.bar{width:50%}
+td.n{text-align:right;font-variant-numeric:tabular-nums;width:4rem;white-space:nowrap}td.bar{width:50%}
 .bar div{background:#4a90d9;height:1rem;border-radius:2px}.bar div.bad{background:#d9574a}
 """
 
@@ -48,10 +49,10 @@ def report_terminal(console: Console, report: Report) -> None:
     """Print a table, and the first troubles with their lines."""
     for title, counts in _groups(report).items():
         if counts:
-            table = Table("", "", title=title, title_justify="left", show_header=False)
+            table = Table("", Column(justify="right"), show_header=False)
             for name, count in counts.items():
-                table.add_row(name, str(count))
-            console.print(table)
+                table.add_row(Text(name), str(count))
+            console.print(title, table, style="")
     for trouble in report.troubles[:_SHOWN]:
         console.print(f"line {trouble.line}: {trouble.kind}: {trouble.reason}", markup=False)
     if len(report.troubles) > _SHOWN:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import json
 
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
 from rich.text import Text
 
 from toolmend.workbench._page import page_of
@@ -18,27 +18,35 @@ _STYLES = {
     "text": "", "reasoning": "dim italic", "call": "black on green", "failed": "black on red",
     "passed over": "black on yellow",
 }  # fmt: skip
+_NOTES = "repairs, or why it does not run"
 _CSS = """
-pre{white-space:pre-wrap;border:1px solid #ccc;border-radius:6px;padding:1rem;font-size:14px}
-code{font-size:13px}mark{color:inherit;border-radius:3px;padding:1px 0}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid #ccc;border-radius:6px;padding:1rem;font-size:14px}
+code{font-size:13px}td:first-child{white-space:nowrap}mark{color:inherit;border-radius:3px;padding:1px 0}
 .call{background:#b7ebc0}.failed{background:#f6b9b9}.passed-over{background:#f8e3a3}
-.reasoning{background:none;color:#777;font-style:italic}.text{background:none}
+.reasoning{background:none;color:#666;font-style:italic}.text{background:none}
 @media(prefers-color-scheme:dark){.call{background:#1d5b2a}.failed{background:#7a2323}.passed-over{background:#6b5710}
-pre{border-color:#444}}
+.reasoning{color:#aaa}pre{border-color:#444}}
 """
 
 
 def terminal(console: Console, anatomy: Anatomy) -> None:
-    """Print a reply in colours, with a table of what looks like a call in it."""
-    reply = Text()
+    """Print a reply in colours, with a table of what looks like a call in it.
+
+    The reply is written as it is, only that it cannot steer a terminal.
+    """
     for part in anatomy.parts:
-        reply.append(part.raw, style=_STYLES[part.kind])
-    console.print(Group(reply, Text(), _table(anatomy)))
+        if console.is_terminal:
+            visible = part.raw.replace("\x1b", "\N{SYMBOL FOR ESCAPE}")
+            console.out(visible, style=_STYLES[part.kind] or None, highlight=False, end="")
+        else:
+            console.file.write(part.raw)
+    console.out("\n")
+    console.print(_table(anatomy))
     console.print(_summary(anatomy), style="bold")
 
 
 def _table(anatomy: Anatomy) -> RenderableType:
-    table = Table("", "dialect", "call", "repairs, or why it does not run")
+    table = Table("", "dialect", *(Column(title, overflow="fold") for title in ("call", _NOTES)))
     for part in anatomy.parts:
         if part.kind in ("text", "reasoning"):
             continue
@@ -65,7 +73,7 @@ def page(anatomy: Anatomy) -> str:
         for part in anatomy.parts
     )
     rows = "".join(map(_row, (part for part in anatomy.parts if part.kind not in ("text", "reasoning"))))
-    heads = "".join(f"<th>{head}</th>" for head in ("", "dialect", "calls", "repairs, or why it does not run"))
+    heads = "".join(f"<th>{head}</th>" for head in ("", "dialect", "calls", _NOTES))
     body = f"<p>{html.escape(_summary(anatomy))}</p><pre>{reply}</pre><table><tr>{heads}</tr>{rows}</table>"
     return page_of("A reply laid open", body, _CSS)
 
