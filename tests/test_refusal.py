@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from toolmend._refusal import Refusals, message_of, refuses_tools
+from toolmend._refusal import Refusals, message_of, refuses_choice, refuses_tools
 
 OLLAMA = "registry.ollama.ai/library/gemma:latest does not support tools"
 VLLM_AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
@@ -33,6 +33,10 @@ def flat(message: str) -> dict[str, object]:
 
 
 REFUSED = {
+    "calls without content, llama-cpp-python": (
+        500,
+        openai("7 validation errors: 'ChatCompletionRequestAssistantMessage', 'content'", "internal_server_error"),
+    ),
     "Ollama, its own endpoint": (400, {"error": OLLAMA}),
     "Ollama, OpenAI's endpoint": (400, openai(OLLAMA)),
     "Ollama, older": (400, openai("gemma does not support tools", "api_error")),
@@ -96,10 +100,6 @@ OTHERS = {
     "context, vLLM": (400, openai("This model's maximum context length is 4096 tokens.", "BadRequestError", 400)),
     "thinking, Ollama": (400, {"error": '"gemma:latest" does not support thinking'}),
     "chat, Ollama": (400, {"error": '"gemma:latest" does not support chat'}),
-    "the choice has a wrong form, LM Studio": (
-        400,
-        {"error": "Invalid tool_choice type: 'object'. Supported string values: none, auto, required"},
-    ),
     "the choice has a wrong form, llama-server": (
         400,
         llamacpp(400, "Invalid tool_choice: sometimes", "invalid_request_error"),
@@ -120,10 +120,6 @@ OTHERS = {
     "arguments in the history, mlx-lm": (404, {"error": "Unterminated string starting at: line 1 column 10 (char 9)"}),
     "arguments in the history, Ollama": (400, openai("invalid tool call arguments")),
     "content null, Ollama": (400, openai("invalid message content type: <nil>")),
-    "content null, llama-cpp-python": (
-        500,
-        openai("7 validation errors: 'ChatCompletionRequestAssistantMessage', 'content'", "internal_server_error"),
-    ),
     "the server's parser, llama-server": (
         500,
         llamacpp(500, "The model produced output that does not match the expected Hermes 2 Pro format", "server_error"),
@@ -140,6 +136,26 @@ OTHERS = {
     "nothing said": (400, ""),
     "no body": (400, None),
     "an empty body": (400, {}),
+}
+
+CHOICES = {
+    "LM Studio": (
+        400,
+        {"error": "Invalid tool_choice type: 'object'. Supported string values: none, auto, required"},
+    ),
+    "Qwen's service": (
+        400,
+        openai(
+            "<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to "
+            "required or object in thinking mode"
+        ),
+    ),
+    "DeepSeek's service": (400, openai("Thinking mode does not support this tool_choice")),
+    "a service in between": (400, openai("Only a tool_choice of 'auto' is supported for this model.")),
+    "mlx-openai-server": (
+        500,
+        openai("Failed to process request: 400: {'message': \"Tool choice must be 'auto' when tools are provided.\"}"),
+    ),
 }
 
 
@@ -161,6 +177,22 @@ def test_anything_else_is_no_refusal(row: str) -> None:
     status, body = OTHERS[row]
     for shape in shapes(body):
         assert not refuses_tools(status, shape), shape
+
+
+@pytest.mark.parametrize("row", CHOICES)
+def test_only_the_choice_is_refused(row: str) -> None:
+    status, body = CHOICES[row]
+    for shape in shapes(body):
+        assert refuses_choice(status, shape), shape
+        assert not refuses_tools(status, shape), shape
+        assert not refuses_choice(200, shape)
+
+
+@pytest.mark.parametrize("row", [*REFUSED, *OTHERS])
+def test_other_refusals_are_not_of_the_choice(row: str) -> None:
+    status, body = {**REFUSED, **OTHERS}[row]
+    for shape in shapes(body):
+        assert not refuses_choice(status, shape), shape
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 501])

@@ -14,11 +14,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal, cast
 
-__all__ = ["Refusals", "Refused", "message_of", "refuses_tools"]
+__all__ = ["Refusals", "Refused", "message_of", "refuses_choice", "refuses_tools"]
 
-Refused = Literal["tools", "choice", "schema", "system", "asked"]
-"""Native tools at all; a forced choice, without a word; a JSON Schema for the reply; a system message.
-Or nothing, but it was asked about itself."""
+Refused = Literal["tools", "choice", "required", "named", "schema", "system", "asked"]
+"""Native tools at all; a forced choice, without a word; one in words, of any tool or of one by its name; a JSON Schema
+for the reply; a system message. Or nothing, but it was asked about itself."""
 
 _REFUSALS = re.compile(
     r"""
@@ -30,9 +30,20 @@ _REFUSALS = re.compile(
     | only\ user\b.*\broles\ are\ supported                       # chat templates without a tool role
     | (?:conversation\ )?roles\ must\ alternate                   # chat templates that want strict turns
     | system\ role\ (?:is\ )?not\ supported                        # chat templates without one: the text may move
+    | ChatCompletionRequestAssistantMessage'.{1,9}'content'       # llama-cpp-python, on calls without text
     | jinja\ exception:
     | error\ rendering\ prompt\ with\ jinja                       # LM Studio
     | unable\ to\ generate\ parser\ for\ this\ template           # llama.cpp on a template that raises
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_CHOICES = re.compile(
+    r"""
+      invalid\ tool_choice\ type:                                 # LM Studio takes words only
+    | tool_choice\ parameter\ does\ not\ support                  # Qwen's service, while the model thinks
+    | does\ not\ support\ this\ tool_choice                       # DeepSeek's service, the same
+    | only\ a\ tool_choice\ of\ \W*auto
+    | tool\ choice\ must\ be\ \W*auto                              # mlx-openai-server
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -49,6 +60,16 @@ def refuses_tools(status: int | None, body: object) -> bool:
         body: the body as the client library shows it: text, parsed JSON, or only its inner ``error`` object.
     """
     return status in _STATUSES and _REFUSALS.search(message_of(body)) is not None
+
+
+def refuses_choice(status: int | None, body: object) -> bool:
+    """Whether an error means that this server takes tools, but not with this choice of them.
+
+    Args:
+        status: the HTTP status.
+        body: the body as the client library shows it.
+    """
+    return status in _STATUSES and _CHOICES.search(message_of(body)) is not None
 
 
 def message_of(body: object) -> str:

@@ -237,6 +237,28 @@ async def test_broken_arguments_in_the_history_are_sent_as_text() -> None:
     assert server.sent_calls == [True, False] * 2
 
 
+WANTS_TEXT = error(500, "7 validation errors: [{'loc': ('body', 'ChatCompletionRequestAssistantMessage', 'content')}]")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_that_wants_a_text_beside_calls_gets_text(stream: bool) -> None:
+    weather = Weather()
+    with serving(PARIS, WANTS_TEXT, "Sunny.", PARIS, "Sunny.") as server:
+        async with pydantic_model(server) as model:
+            for _ in range(2):
+                agent = Agent(model, tools=[weather.get_weather])
+                output, _ = await run_agent("run_stream_events" if stream else "run", agent, "Weather?")
+                assert output == "Sunny."
+    assert weather.cities == ["Paris", "Paris"]
+    assert server.sent_tools == [True, True, False, False, False]
+    with serving(WANTS_TEXT, "Sunny.") as server:
+        async with langchain_model(server) as model:
+            calls = [{"name": "get_weather", "args": {"city": "Paris"}, "id": "1"}]
+            asked = [HumanMessage("Weather?"), AIMessage("", tool_calls=calls), ToolMessage("sunny", tool_call_id="1")]
+            assert model.bind_tools([weather.get_weather]).invoke(asked).text == "Sunny."
+    assert server.sent_tools == [True, False]
+
+
 async def test_without_a_call_in_the_history_it_is_not_to_blame() -> None:
     with serving(error(500, HISTORY), error(500, HISTORY)) as server:
         async with pydantic_model(server) as model:

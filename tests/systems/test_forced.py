@@ -14,13 +14,14 @@ from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.tools import ToolDefinition
 
-from tests.adapters.broken_server import error, serving, whole
+from tests.adapters.broken_server import Answer, BrokenServer, delta, error, events, serving, whole
 from tests.adapters.langchain_scripts import WAYS, Way
 from tests.servers import MlxServer
 from toolmend.adapters.langchain import FallbackToolChatModel
@@ -205,6 +206,81 @@ async def test_langchain_passes_what_other_servers_say(way: Way) -> None:
             await way(model.bind_tools(OPENAI, tool_choice="any"), "Go")
         await model.inner.http_async_client.aclose()
     assert len(server.bodies) == 1
+
+
+LM_STUDIO = error(400, "Invalid tool_choice type: 'object'. Supported string values: none, auto, required")
+NATIVE = {
+    "id": "1",
+    "type": "function",
+    "index": 0,
+    "function": {"name": "get_time", "arguments": '{"city": "Oslo"}'},
+}
+THINKS = error(400, "Thinking mode does not support this tool_choice")
+
+
+def calls_natively(*, stream: bool) -> Answer:
+    if stream:
+        return events(delta(role="assistant", tool_calls=[NATIVE]), delta("tool_calls"))
+    return whole("tool_calls", content="", tool_calls=[NATIVE])
+
+
+def forms(server: BrokenServer) -> list[Any]:
+    """How each request asks for a call: in a word, with an object, or with a schema for the reply."""
+    choices = [body.get("tool_choice") for body in server.bodies]
+    schemas = ["response_format" in body and "tools" not in body for body in server.bodies]
+    return [
+        "schema" if schema else "object" if isinstance(choice, dict) else choice
+        for choice, schema in zip(choices, schemas, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_server_that_takes_a_choice_in_words_only_is_not_named_a_tool_twice(stream: bool) -> None:
+    with serving(LM_STUDIO, CALL, CALL, calls_natively(stream=stream), "Hello.") as server:
+        async with pydantic_model(server.base_url) as (model, _):
+            for choice in (["get_time"], ["get_time"], "required", "auto"):
+                response = await answer_of(model, "Go", choice, stream=stream)
+                assert any(isinstance(part, ToolCallPart) for part in response.parts) is (choice != "auto")
+            assert model._server not in model.refusals
+    assert forms(server) == ["object", "schema", "schema", "required", "auto"]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+async def test_langchain_does_not_name_a_tool_twice_either(way: Way) -> None:
+    native = calls_natively(stream=way.name.endswith("stream"))
+    with serving(LM_STUDIO, CALL, CALL, native, "Hello.") as server, langchain_model(server.base_url) as (model, _):
+        for choice in ("get_time", "get_time", "any", None):
+            made: AIMessage = await way(model.bind_tools(OPENAI, tool_choice=choice), "Go")
+            assert [call["name"] for call in made.tool_calls] == (["get_time"] if choice else [])
+        await model.inner.http_async_client.aclose()
+    assert forms(server) == ["object", "schema", "schema", "required", None]
+
+
+async def test_a_model_that_thinks_may_take_no_forced_choice_at_all() -> None:
+    with serving(THINKS, CALL, CALL) as server:
+        async with pydantic_model(server.base_url) as (model, _):
+            for _ in range(2):
+                await answer_of(model, "Go", "required", stream=False)
+    assert forms(server) == ["required", "schema", "schema"]
+    with serving(THINKS, CALL, CALL) as server, langchain_model(server.base_url) as (model, _):
+        for _ in range(2):
+            assert model.bind_tools(OPENAI, tool_choice="any").invoke("Go").tool_calls
+        await model.inner.http_async_client.aclose()
+    assert forms(server) == ["required", "schema", "schema"]
+
+
+async def test_a_refused_choice_passes_where_nothing_may_be_asked_again() -> None:
+    with serving(LM_STUDIO, LM_STUDIO, LM_STUDIO) as server:
+        async with pydantic_model(server.base_url, mode="native") as (model, _):
+            with pytest.raises(ModelHTTPError, match="tool_choice"):
+                await answer_of(model, "Go", ["get_time"], stream=False)
+        langchain = langchain_model(server.base_url, mode="native")
+        with langchain as (model, _), pytest.raises(openai.BadRequestError, match="tool_choice"):
+            model.bind_tools(OPENAI, tool_choice="get_time").invoke("Go")
+        async with pydantic_model(server.base_url) as (model, _):
+            with pytest.raises(ModelHTTPError, match="tool_choice"):
+                await answer_of(model, "Go", "auto", stream=False)
+    assert len(server.bodies) == 3
 
 
 async def test_what_the_caller_sends_along_stays() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior
@@ -243,3 +243,32 @@ async def test_mlx_reads_a_call_itself(mlx_hermes: MlxServer, stream: bool) -> N
         response = await answer_of(model, "weather in Paris", stream=stream)
     assert [part.args_as_dict() for part in response.parts if isinstance(part, ToolCallPart)] == [{"city": "Paris"}]
     assert sent == [True]
+
+
+@pytest.mark.parametrize(
+    ("fixture", "sent"),
+    [
+        ("llama", [True]),  # its template does not look at arguments
+        ("llama_hermes", [True, False]),
+        ("llama_coder", [True, False]),
+        ("mlx_server", [True, False]),
+        ("mlx_hermes", [True, False]),
+    ],
+)
+def test_half_a_call_in_the_history_is_written_as_text_where_the_server_minds(
+    request: pytest.FixtureRequest, fixture: str, sent: list[bool]
+) -> None:
+    half = {"name": "get_weather", "args": '{"city": "Par', "id": "1", "error": None}
+    answered = ToolMessage("cut", tool_call_id="1", status="error")
+    asked: list[bool] = []
+
+    def note(sent: httpx2.Request) -> None:
+        asked.append("tools" in json.loads(sent.content))
+
+    with httpx2.Client(event_hooks={"request": [note]}) as http:
+        base_url = request.getfixturevalue(fixture).base_url
+        inner = ChatOpenAI(model="default_model", base_url=base_url, api_key="none", http_client=http, max_retries=0)
+        model = FallbackToolChatModel(inner).bind_tools([Weather().get_weather])
+        history = [HumanMessage("weather in Paris"), AIMessage("", invalid_tool_calls=[half]), answered]
+        assert model.invoke(history).text == DEFAULT
+    assert asked == sent

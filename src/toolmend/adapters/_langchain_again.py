@@ -15,6 +15,7 @@ from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from toolmend._flat import refuses_system
+from toolmend._refusal import refuses_choice
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._langchain_content import parts_of
 from toolmend.adapters._langchain_history import mentions_tools
@@ -90,6 +91,9 @@ class SecondTry:
             if refuses(error, partial(refuses_system, surely=True)):
                 self._flat = True
                 self._remember("takes no system message", "system")
+            return True
+        if may and self._first.turn.forced and refuses(error, refuses_choice):
+            self._remember("refuses this choice", self._first.choice)
             return True
         lost = swallowed(error) if self._first.turn.active else None
         if lost is None or (self._seen.anything and not lost.in_words):

@@ -80,6 +80,11 @@ class Request:
         """Whether a server without tools could stumble over this request."""
         return not self.written and (bool(self.turn.tools) or mentions_tools(self.messages))
 
+    @property
+    def choice(self) -> Refused:
+        """How a forced choice is asked for: in a word, or as an object that names a tool."""
+        return "named" if isinstance(self.arguments.get("tool_choice"), Mapping) else "required"
+
     def as_text(self, *, keep_builtin: bool = False, enforce: str = "", flat: bool = False) -> Request:
         """The same request with its tools, calls and results as text.
 

@@ -24,7 +24,7 @@ from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
 from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema
-from toolmend._refusal import message_of, refuses_tools
+from toolmend._refusal import message_of, refuses_choice, refuses_tools
 from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._pydantic_ai_history import mentions_tools
 from toolmend.adapters._pydantic_ai_reply import recovered
@@ -95,7 +95,7 @@ class SecondTry:
         self._turn = outgoing.turn
         self._may = may and outgoing.rewritable
         self._remember = remember
-        self._refused = False
+        self._refused = self._choice = False
         self._lasting = self._missing = False
         self._why = ""
 
@@ -121,6 +121,9 @@ class SecondTry:
             self._refused = all(refusals)
             if isinstance(error, ModelHTTPError) and refuses_system(error.status_code, error.body, surely=True):
                 self._takes_no_system()
+            return self._may and not self.asked
+        if self._turn.forced and isinstance(error, ModelHTTPError) and refuses_choice(error.status_code, error.body):
+            self._choice = True
             return self._may and not self.asked
         lost = swallowed(error) if self._turn.active else None
         if lost is None or (shown and not lost.in_words):
@@ -178,6 +181,8 @@ class SecondTry:
         # Not if only some candidates of a `FallbackModel` refused tools: those that were down may take them.
         if self._refused or (called and self._lasting):
             self._remember(self._why)
+        elif self._choice:
+            self._remember("refuses this choice", self._outgoing.choice)
         elif called and self._missing:
             self._remember("ignores a choice that is forced", "choice")
 

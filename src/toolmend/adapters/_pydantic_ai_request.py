@@ -18,6 +18,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from toolmend._forced import response_format
+from toolmend._refusal import Refused
 from toolmend._turn import Options, Turn
 from toolmend._types import ToolSpec
 from toolmend.adapters._pydantic_ai_history import (
@@ -137,6 +138,12 @@ class Outgoing:
             instruction_parts=parts or params.instruction_parts,
             **changes,
         )
+
+    @property
+    def choice(self) -> Refused:
+        """How the framework asks for a forced choice: a list of one tool goes out as an object that names it."""
+        wanted: Any = (self._settings or {}).get("tool_choice")
+        return "named" if isinstance(wanted, list) and len(cast("list[str]", wanted)) == 1 else "required"
 
     @property
     def _parallel(self) -> bool:

@@ -177,6 +177,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         request = Request.of(messages, arguments, self.options)
         asked, enforce = (self.server, self._asked(request)), self._schema_argument(request)
         known = asked in self._refusals or (enforce and self._refusals.has(*asked, "choice"))
+        known = known or (request.turn.forced and self._refusals.has(*asked, request.choice))
         if not (self._only_prompts or (known and self.mode == "auto")):
             return request
         flat = self._refusals.has(*asked, "system")

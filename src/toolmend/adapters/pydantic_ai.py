@@ -248,8 +248,12 @@ class FallbackToolModel(WrapperModel):
         return outgoing
 
     def _goes_as_text(self, outgoing: Outgoing) -> bool:
-        ignored = outgoing.enforces and self.mode == "auto" and self.refusals.has(*self._server, "choice")
-        return outgoing.rewritable and (self._prompts or ignored)
+        refused = self.mode == "auto" and outgoing.turn.forced and self._refuses_choice(outgoing)
+        return outgoing.rewritable and (self._prompts or refused)
+
+    def _refuses_choice(self, outgoing: Outgoing) -> bool:
+        ignores = outgoing.enforces and self.refusals.has(*self._server, "choice")
+        return ignores or self.refusals.has(*self._server, outgoing.choice)
 
     def _arguments(self, outgoing: Outgoing) -> RequestArguments:
         return outgoing.as_text() if self._goes_as_text(outgoing) else outgoing.native
