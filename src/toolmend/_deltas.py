@@ -172,6 +172,8 @@ class JsonDeltas:
             yield from self._expect(":")
             char = yield from self._char()
             if key in NAME_KEYS and char == '"':
+                if name:
+                    raise _Stop
                 name = yield from self._string()
             elif key == "function" and char == "{":
                 yield from self._call()

@@ -22,19 +22,29 @@ from toolmend._blocks import LEFTOVER, NotHere
 
 __all__ = ["ARGUMENT_KEYS", "ID_KEYS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
 
-NAME_KEYS = ("name", "tool_name", "function_name", "recipient_name", "tool", "function")
+NAME_KEYS = (
+    "name", "tool_name", "function_name", "recipient_name", "tool", "function",
+    "action", "func", "func_name", "api_name", "toolName", "functionName",
+)  # fmt: skip
 """Under which keys models write the name, in order of preference."""
 
-ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "kwargs", "input")
+ARGUMENT_KEYS = (
+    "arguments", "parameters", "args", "params", "kwargs", "input", "inputs",
+    "tool_input", "tool_args", "tool_arguments", "tool_parameters", "action_input",
+    "function_args", "function_arguments", "function_parameters",
+)  # fmt: skip
 """Under which keys models write the arguments, in order of preference."""
 
-WRAPPER_KEYS = ("tool_calls", "function_call", "tool_call")
+WRAPPER_KEYS = (
+    "tool_calls", "function_call", "tool_call", "function_calls", "calls", "tool_uses", "functions", "tools", "actions",
+    "command",
+)  # fmt: skip
 """Under which keys models put whole calls."""
 
 ID_KEYS = ("id", "call_id", "tool_call_id")
 """Under which keys models write the call's id."""
 
-_OTHERS = frozenset({*ID_KEYS, "index", "thought", "reasoning"})
+_OTHERS = frozenset({*ID_KEYS, "index", "thought", "thoughts", "reasoning"})
 _FIRST = _OTHERS.union(NAME_KEYS, ARGUMENT_KEYS, WRAPPER_KEYS)
 _KINDS = frozenset({"function", "function_call", "tool_call", "tool_use", "tool", "call"})
 _HEAD = regex.compile(
@@ -77,6 +87,8 @@ class CallHead:
             return value in self._names
         if key == "type":
             return value in _KINDS
+        if key == "role":
+            return value == "assistant"
         return key in _FIRST or (found["other"] == "{" and key in self._names)
 
 

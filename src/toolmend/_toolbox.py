@@ -6,12 +6,13 @@ it finds the tool, fits the arguments to its schema and gathers the repairs. Thi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from toolmend._coerce import fit
+from toolmend._coerce import allows, fit
 from toolmend._json import UNESCAPED
 from toolmend._names import Names
 from toolmend._types import ToolCall, ToolSpec
@@ -45,6 +46,7 @@ class Written:
     Attributes:
         name: the name as written.
         arguments: name > value.
+        text: in place of arguments, a text for the only parameter.
         textual: the values are the texts between two tags, without a type of their own.
         loose: nothing says that these are arguments, so all of them must be parameters, and none may be missing.
         id: the id the model wrote.
@@ -53,6 +55,7 @@ class Written:
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    text: str | None = None
     textual: bool = False
     loose: bool = False
     id: str | None = None
@@ -99,6 +102,8 @@ class Toolbox:
         if found is None:
             raise NotACall(f"no tool {written.name!r} is offered")
         tool, mended = self._tools[found[0]], found[1]
+        if written.text is not None:
+            written = _bound(written, written.text, tool)
         if _is_schema(written.arguments) and "properties" not in tool.properties:
             raise Description("a tool's definition, not a call")
         if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
@@ -108,6 +113,20 @@ class Toolbox:
         arguments, report = fit(written.arguments, tool, textual=written.textual)
         repairs = (*mended, *written.repairs, *report)
         return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=repairs)
+
+
+def _bound(written: Written, text: str, tool: ToolSpec) -> Written:
+    """Give a text to the only parameter.
+
+    Raises:
+        NotACall: there are others, or it takes no text.
+    """
+    keys = list(tool.properties)
+    if len(keys) != 1 or not allows("string", tool.properties[keys[0]], tool.parameters):
+        raise NotACall("the input is no object, and not the text of the only parameter")
+    if re.match(rf"\W*{re.escape(keys[0])}\W*[:=]", text):
+        raise NotACall("the input is neither an object nor a mere text")
+    return replace(written, text=None, arguments={keys[0]: text})
 
 
 def _check_mended(written: Written, tool: ToolSpec) -> None:

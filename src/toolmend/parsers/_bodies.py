@@ -14,7 +14,7 @@ from toolmend._types import ToolCall
 __all__ = ["call_object", "json_calls"]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one for each call of a history
-_BESIDE = frozenset({*NAME_KEYS, "type", "id"})
+_BESIDE = frozenset({*NAME_KEYS, "type", "id"}) - {"action"}  # a common parameter
 
 
 def call_object(call: ToolCall) -> str:
@@ -48,13 +48,21 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
     if not isinstance(value, dict):
         raise NotACall("no call object", meant=False)
     fields = cast("dict[str, Any]", value)
-    for key in WRAPPER_KEYS:
-        if key in fields and isinstance(fields[key], (list, dict)):
+    named = _text(fields, NAME_KEYS)
+    for key in WRAPPER_KEYS if named is None else ():
+        if key in fields and _may_be_calls(fields[key]):
             return _calls(fields[key], repairs, alone=alone)
     call_id = _text(fields, ID_KEYS)
     if isinstance(fields.get("function"), dict):
         return [_call(fields["function"], repairs, alone=alone, call_id=call_id)]
     return [_call(fields, repairs, alone=alone, call_id=call_id)]
+
+
+def _may_be_calls(value: object) -> bool:
+    """Whether what stands under a wrapper's key is no argument."""
+    if isinstance(value, list):
+        return True
+    return isinstance(value, dict) and any(key in NAME_KEYS for key in cast("dict[str, Any]", value))
 
 
 def _text(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
@@ -75,7 +83,10 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
         if not beside:
             raise NotACall("an object without arguments", meant=False)
         return Written(name=name, arguments=beside, loose=True, repairs=(*repairs, "took the other keys for arguments"))
-    arguments, mended = _arguments(fields[key] if key else None)
+    value = fields[key] if key else None
+    if isinstance(value, str) and value.strip() and value.lstrip()[0] not in "{[":
+        return Written(name=name, text=value, id=call_id, repairs=(*repairs, "took a text for the only argument"))
+    arguments, mended = _arguments(value)
     if "description" in fields and "properties" in arguments:
         raise Description("a tool's definition, not a call")
     return Written(

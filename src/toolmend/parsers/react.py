@@ -15,14 +15,13 @@ from functools import lru_cache
 import regex
 
 from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
-from toolmend._coerce import allows
 from toolmend._composed_body import ChosenBody, FollowedBody, TextBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import unfenced
 from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
-from toolmend._types import Schema, ToolCall, ToolSpec
+from toolmend._types import ToolCall
 from toolmend.parsers._tagged_json import NEVER
 
 __all__ = ["React"]
@@ -74,7 +73,7 @@ class React(Dialect):
             return [_from_json(call["name"], text)]
         if tool and not tool.properties and text.strip().lower() in _NOTHING:
             return [Written(name=call["name"])]
-        return [_from_text(call["name"], text, tool)]
+        return [_from_text(call["name"], text)]
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """An action and its input a call."""
@@ -102,13 +101,8 @@ def _from_json(name: str, text: str) -> Written:
     return Written(name=name, arguments=value, repairs=repairs)
 
 
-def _from_text(name: str, text: str, tool: ToolSpec | None) -> Written:
+def _from_text(name: str, text: str) -> Written:
     """The only parameter's value: one line, or several if a label ends them."""
-    properties: Schema = tool.properties if tool else {}
-    root: Schema = tool.parameters if tool else {}
-    textual = [key for key, schema in properties.items() if allows("string", schema, root)]
-    if len(textual) != 1 or len(properties) != 1:
-        raise NotACall("the input is no object, and not the text of the only parameter")
     value = text.strip()
     if not value or ("\n" in value and not text.endswith("\n")):
         raise NotACall("it is not clear where the input ends")
@@ -117,5 +111,5 @@ def _from_text(name: str, text: str, tool: ToolSpec | None) -> Written:
     except (ValueError, RecursionError):
         unquoted = None
     if isinstance(unquoted, str):
-        return Written(name=name, arguments={textual[0]: unquoted}, repairs=("took the quotes off the input",))
-    return Written(name=name, arguments={textual[0]: value}, textual=True)
+        return Written(name=name, text=unquoted, repairs=("took the quotes off the input",))
+    return Written(name=name, text=value)
