@@ -72,6 +72,12 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A name by which clients may call this gateway; may be repeated.")
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where web pages come from that may call it, such as http://localhost:3000; may be repeated."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(help="How many processes serve together.", min=1)] = 1,
 ) -> None:
     """Stand before a local server and answer as one with perfect tool support, for clients in any language.
@@ -84,8 +90,9 @@ def serve(
     except ImportError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    asked_in = {"hosts": allow_host or [], "origins": allow_origin or []}
     with refusals():
-        run(upstream, host=host, port=port, mode=mode, hosts=allow_host or [], workers=workers)
+        run(upstream, host=host, port=port, mode=mode, workers=workers, **asked_in)
 
 
 data = typer.Typer(no_args_is_help=True, help="Training and log data: how its calls are written, and rewriting them.")

@@ -464,7 +464,71 @@ def test_only_callers_who_mean_this_host(headers: dict[str, str], status: int) -
         assert reply.status_code == status
         assert len(upstream.calls) == (status == 200)
         if status == 403:
-            assert "--allow-host" in reply.json()["error"]["message"]
+            assert f"--allow-{next(iter(headers))}" in reply.json()["error"]["message"]
+
+
+PAGE = "http://localhost:3000"
+
+
+def asks_leave(client: httpx2.Client, origin: str, method: str = "POST", **more: str) -> httpx2.Response:
+    headers = {"access-control-request-method": method, "access-control-request-headers": "authorization,content-type"}
+    return client.options(CHATS, headers={"origin": origin, **headers, **more})
+
+
+async def allows_all(call: Call) -> None:
+    await call.whole(completion(CALL), headers="access-control-allow-origin: *\r\naccess-control-max-age: 9\r\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_web_pages_that_were_asked_in(stream: bool) -> None:
+    async def script(call: Call) -> None:
+        await (call.stream(event(CALL), event("", "stop"), "data: [DONE]\n\n") if stream else allows_all(call))
+
+    origins = [PAGE, "https://Chat.example.org"]
+    with scripted(script) as upstream, gateway_before(upstream.url, origins=origins) as client:
+        for origin in (PAGE, "https://chat.example.org"):
+            leave = asks_leave(client, origin, **{"access-control-request-private-network": "true"})
+            assert leave.status_code == 200
+            assert leave.headers["access-control-allow-origin"] == origin
+            assert leave.headers["access-control-allow-headers"] == "authorization,content-type"
+            assert {"GET", "POST"} <= {*leave.headers["access-control-allow-methods"].split(", ")}
+            assert "access-control-allow-credentials" not in leave.headers
+            reply = client.post(CHATS, json=chat(stream=stream), headers={"origin": origin})
+            assert "tool_calls" in reply.text
+            assert reply.headers.get_list("access-control-allow-origin") == [origin]
+            assert "Origin" in reply.headers["vary"]
+            assert "access-control-max-age" not in reply.headers
+        refused = client.post(CHATS, json=[], headers={"origin": PAGE})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (400, PAGE)
+        asked = len(upstream.calls)
+        for origin in ("http://localhost:3001", "https://chat.example.org.evil.example", "null"):
+            assert asks_leave(client, origin).status_code == 400
+            assert "access-control-allow-origin" not in asks_leave(client, origin).headers
+        assert client.post(CHATS, json=chat(), headers={"origin": "https://evil.example"}).status_code == 403
+        assert client.post(CHATS, json=chat(), headers={"host": "evil.example", "origin": PAGE}).status_code == 403
+        assert len(upstream.calls) == asked
+
+
+def test_by_default_no_web_page_is_given_leave() -> None:
+    with scripted(allows_all) as upstream, gateway_before(upstream.url, hosts=["*"]) as client:
+        reply = client.post(CHATS, json=chat(), headers={"origin": PAGE})
+        assert "access-control-allow-origin" not in reply.headers
+        assert "access-control-allow-origin" not in asks_leave(client, PAGE).headers
+        assert client.post(CHATS, json=chat(), headers={"origin": "https://evil.example"}).status_code == 403
+
+
+def test_all_web_pages_may_be_asked_in() -> None:
+    with scripted(answers) as upstream, gateway_before(upstream.url, origins=["*"]) as client:
+        assert asks_leave(client, "https://any.example").headers["access-control-allow-origin"] == "*"
+        assert client.post(CHATS, json=chat(), headers={"origin": "https://any.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["chat.example.org", "https://x/", "https://x/y", "https://", "null", "", "https://[ x"]
+)
+def test_an_origin_that_is_none_is_refused(origin: str) -> None:
+    with pytest.raises(ToolmendError, match=r"https://chat\.example\.org"):
+        gateway("http://localhost:1", origins=[origin])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,9 @@ def node_modules() -> Path:
         done.write_text(wanted)
     for script in (HERE / "node").glob("*.mjs"):
         shutil.copy(script, NODE)
+    said = (ROOT / "docs" / "gateway.md").read_text(encoding="utf-8")
+    [config] = [block for block in re.findall(r"```json\n(.*?)```", said, re.DOTALL) if "providers" in block]
+    (NODE / "openclaw.json").write_text(config)
     return NODE
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import httpx2
@@ -25,6 +24,7 @@ from toolmend.adapters._exchange import Mode, NotReadable
 from toolmend.adapters._gateway_chat import Answer, ChatRelay, once
 from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
 from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
+from toolmend.adapters._gateway_visitors import Visitors
 from toolmend.adapters._negotiation import Settings
 from toolmend.adapters._ollama_bridge import listed_with_tools, shown_model, tags, with_tools
 
@@ -41,6 +41,7 @@ def gateway(
     options: Options | None = None,
     limits: Limits | None = None,
     hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> Starlette:
     """An ASGI application that stands before a server.
@@ -50,14 +51,17 @@ def gateway(
         mode: ``"auto"`` sends tools until the server refuses them, ``"native"`` always, ``"prompt"`` never.
         options: see `toolmend.Options`.
         limits: see `Limits`.
-        hosts: names by which clients may call this gateway, besides ``localhost`` and addresses in numbers; web pages
-            of these hosts may use it too.
+        hosts: names by which clients may call this gateway, besides ``localhost`` and addresses in numbers; the
+            upstream's own pages may be read under them, too.
+        origins: where other web pages come from that may use it, such as ``https://chat.example.org``; ``"*"`` for
+            all.
         transport: sends the requests, instead of the network; for tests.
 
     Raises:
-        ToolmendError: the address or the mode is none.
+        ToolmendError: the address, the mode or an origin is none.
     """
     limits = limits or Limits()
+    visitors = Visitors(hosts, origins)
     server = Upstream(upstream, limits, transport)
     metrics = Metrics()
     relay = ChatRelay(server, Settings(mode, options, Refusals()), metrics, limits)
@@ -69,10 +73,11 @@ def gateway(
         await server.aclose()
 
     def at(path: str, answer: _Answering, *methods: str) -> Route:
-        return Route(path, _Endpoint(answer, limits, metrics, hosts), methods=[*methods] or None)
+        return Route(path, _Endpoint(answer, limits, metrics, visitors), methods=[*methods] or None)
 
     return Starlette(
         lifespan=lifespan,
+        middleware=[visitors.middleware] if origins else [],
         routes=[
             at("/healthz", desk.health, "GET"),
             at("/metrics", desk.metrics, "GET"),
@@ -152,11 +157,11 @@ class _Desk:
 class _Endpoint:
     """Runs one answer: reads the request, watches whether the client is still there, writes the reply and the log."""
 
-    def __init__(self, answer: _Answering, limits: Limits, metrics: Metrics, hosts: Sequence[str]) -> None:
+    def __init__(self, answer: _Answering, limits: Limits, metrics: Metrics, visitors: Visitors) -> None:
         self._answer = answer
         self._limits = limits
         self._metrics = metrics
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._visitors = visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -180,7 +185,7 @@ class _Endpoint:
         pieces: list[bytes] = []
         size = 0
         try:
-            self._check(request)
+            self._visitors.check(request)
             with anyio.fail_after(self._limits.arrival):
                 async for piece in request.stream():
                     size += len(piece)
@@ -198,27 +203,6 @@ class _Endpoint:
         except ClientDisconnect:
             return None
         return b"".join(pieces)
-
-    def _check(self, request: Request) -> None:
-        """Only callers who mean this host: a web page could reach loopback through a name of its own."""
-        for header in ("host", "origin"):
-            value = request.headers.get(header)
-            if value is not None and not self._is_known(value if header == "origin" else f"//{value}"):
-                message = f"the {header} {value[:100]!r} is not allowed here; serve with --allow-host to allow it"
-                raise GatewayError(403, message, "permission_error")
-
-    def _is_known(self, address: str) -> bool:
-        try:
-            name = urlsplit(address).hostname or ""
-        except ValueError:
-            return False
-        if name == "localhost" or name in self._hosts or "*" in self._hosts:
-            return True
-        try:
-            number = ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return number.is_loopback or address.startswith("//")  # a page from elsewhere names its own origin
 
     async def _run(self, request: Request, body: bytes, record: _Record) -> None:
         try:

@@ -179,9 +179,13 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def headers_of(response: httpx2.Response) -> list[tuple[str, str]]:
-    """Those of a response that are for the client; each character is a byte, whatever it was meant to be."""
+    """Those of a response that are for the client; each character is a byte, whatever it was meant to be.
+
+    Which web pages may read it is not the upstream's to say.
+    """
     raw = response.headers.raw
-    return end_to_end((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
+    headers = end_to_end((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
+    return [(name, value) for name, value in headers if not name.startswith("access-control-")]
 
 
 def error_body(path: str, error: GatewayError) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 try:
@@ -21,6 +23,7 @@ try:
     from starlette.applications import Starlette
 
     from toolmend.adapters._gateway_app import gateway
+    from toolmend.adapters._gateway_metrics import SHARED
     from toolmend.adapters._gateway_upstream import Limits
 except ModuleNotFoundError as error:
     raise ImportError(f'{error}; the gateway needs more packages: pip install "toolmend[gateway]"') from error
@@ -37,14 +40,14 @@ _SERVING: dict[str, Any] = {
     "server_header": False,
     "timeout_graceful_shutdown": 5,
 }
-_SETTINGS = ("TOOLMEND_UPSTREAM", "TOOLMEND_MODE", "TOOLMEND_HOSTS")
+_SETTINGS = ("TOOLMEND_UPSTREAM", "TOOLMEND_MODE", "TOOLMEND_HOSTS", "TOOLMEND_ORIGINS")
 
 
 def from_environment() -> Starlette:
     """The application that `run` has described to the processes that serve it."""
-    upstream, mode, hosts = (os.environ[name] for name in _SETTINGS)
+    upstream, mode, hosts, origins = (os.environ[name] for name in _SETTINGS)
     _log_to_standard_error()
-    return gateway(upstream, mode=cast("Mode", mode), hosts=hosts.split())
+    return gateway(upstream, mode=cast("Mode", mode), hosts=hosts.split(), origins=origins.split())
 
 
 def run(
@@ -54,6 +57,7 @@ def run(
     port: int = 8811,
     mode: str = "auto",
     hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
     workers: int = 1,
 ) -> None:
     """Serve until interrupted.
@@ -64,21 +68,38 @@ def run(
         port: the port; 0 takes a free one.
         mode: see `gateway`.
         hosts: see `gateway`.
+        origins: see `gateway`.
         workers: how many processes serve together.
 
     Raises:
-        ToolmendError: the address or the mode is none.
+        ToolmendError: the address, the mode or an origin is none.
     """
-    gateway(upstream, mode=cast("Mode", mode), hosts=hosts)  # complains now rather than in every process
-    os.environ.update(zip(_SETTINGS, (upstream, mode, " ".join(hosts)), strict=True))
-    uvicorn.run(
-        f"{__name__}:from_environment",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        **_SERVING,
-    )
+    # Complains now rather than in every process.
+    gateway(upstream, mode=cast("Mode", mode), hosts=hosts, origins=origins)
+    os.environ.update(zip(_SETTINGS, (upstream, mode, " ".join(hosts), " ".join(origins)), strict=True))
+    with _common_folder() if workers > 1 else nullcontext():
+        uvicorn.run(
+            f"{__name__}:from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            **_SERVING,
+        )
+
+
+@contextmanager
+def _common_folder() -> Generator[None]:
+    """Where the processes count."""
+    if SHARED in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="toolmend-", ignore_cleanup_errors=True) as folder:
+        os.environ[SHARED] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SHARED]
 
 
 def _log_to_standard_error() -> None:
