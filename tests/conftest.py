@@ -1,3 +1,3 @@
-"""Loads the servers that tests may ask for as fixtures."""
+"""Loads the servers and packages that tests may ask for as fixtures."""
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.clients.packages"]

@@ -75,9 +75,11 @@ ALL = [*CALLS, *PROSE, *COMPLAINTS]
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
 
 
-def taken_apart(case: Case, pieces: Iterable[str]) -> dict[str, Any]:
+def taken_apart(
+    case: Case, pieces: Iterable[str], dialects: Sequence[toolmend.Dialect] = toolmend.DIALECTS
+) -> dict[str, Any]:
     """Feed a reply in pieces."""
-    parser = toolmend.StreamParser(case.tools)
+    parser = toolmend.StreamParser(case.tools, dialects=dialects)
     events = [event for piece in pieces for event in parser.feed(piece)]
     events += parser.close(truncated=case.truncated)
     assert "".join(event.raw for event in events) == case.text

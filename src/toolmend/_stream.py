@@ -51,7 +51,7 @@ def parse(text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] 
     Raises:
         ToolmendError: a tool is broken. Text never raises.
 
-    Example:
+    Examples:
         >>> tool = {"type": "function", "function": {"name": "ping"}}
         >>> parse('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', tools=[tool]).calls[0].name
         'ping'
