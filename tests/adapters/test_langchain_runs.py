@@ -10,13 +10,15 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.load import dumpd
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.runnables import RunnableLambda
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, use_span
 from pydantic import BaseModel, Field
 
 from tests.adapters.langchain_scripts import (
     PARIS,
+    REFUSAL,
     ROME,
     USAGE,
     WAYS,
@@ -34,7 +36,7 @@ from tests.adapters.langchain_scripts import (
     streaming,
     wrapped,
 )
-from toolmend import Recovery
+from toolmend import Recovery, ToolmendError
 from toolmend.adapters.langchain import FallbackToolChatModel
 
 TOOLS = [get_weather, get_time]
@@ -143,7 +145,7 @@ async def test_the_first_fallback_of_a_model_is_logged(way: Way, caplog: pytest.
         for _ in range(2):
             await way(model.bind_tools(TOOLS), "?")
     assert [record.getMessage() for record in caplog.records] == [
-        "script-1 at BindingScript takes no tools: from now on its tools are written into the prompt."
+        f"script-1 at BindingScript cannot take tools ({REFUSAL}): from now on its tools are written into the prompt."
     ]
 
 
@@ -254,8 +256,9 @@ async def test_with_fallbacks_to_another_mode(way: Way) -> None:
 
 def test_fallbacks_go_around_the_wrapper_and_not_inside_of_it() -> None:
     script = BindingScript(replies=[PARIS])
-    with pytest.raises(ValueError, match="inner"):
-        FallbackToolChatModel(script.with_fallbacks([script]))
+    for chain in (script.with_fallbacks([script]), script.bind_tools(TOOLS), script.with_retry(), "ollama:gemma"):
+        with pytest.raises(ToolmendError, match=r"inner is a .*go around the wrapper"):
+            FallbackToolChatModel(chain)  # type: ignore[arg-type]
 
 
 # ---- cancellation
@@ -384,6 +387,34 @@ async def test_structured_output(way: Way, method: str, accepts: bool) -> None:
     assert bool(raw["raw"].tool_calls) is (method == "function_calling")
 
 
+@every_way
+@pytest.mark.parametrize("method", METHODS)
+async def test_structured_output_after_calls(way: Way, method: str) -> None:
+    # Ollama drops what tools have answered where the template knows no tools.
+    text = call("City", name="Paris") if method == "function_calling" else '{"name": "Paris"}'
+    server = OllamaServer([PARIS, text])
+    model = FallbackToolChatModel(server.model())
+    made = model.bind_tools(TOOLS).invoke("weather?")
+    asked = [HumanMessage("weather?"), made, get_weather.invoke(made.tool_calls[0]), HumanMessage("Where was it?")]
+    for raw in (False, True):
+        chain = model.with_structured_output(City, method=method, include_raw=raw)
+        answer = await _last(way, chain, {}, asked)
+        assert (answer["parsed"] if raw else answer) == City(name="Paris")
+        *_, said, last = server.requests[-1]["messages"]
+        assert "tool_calls" not in said
+        assert "sunny in Paris" in last["content"]
+        assert last["role"] == "user"
+        assert "format" in server.requests[-1]
+
+
+async def test_structured_output_of_an_integration_that_builds_it_otherwise() -> None:
+    class Other(BindingScript):
+        def with_structured_output(self, schema: Any, *, method: str = "json_schema", **kwargs: Any) -> Any:
+            return RunnableLambda(lambda _: self.invoke("?").text)
+
+    assert FallbackToolChatModel(Other(replies=["ok"])).with_structured_output(City).invoke("?") == "ok"
+
+
 @whole
 @pytest.mark.parametrize("method", METHODS)
 async def test_structured_output_that_does_not_fit_is_told_as_the_framework_does(way: Way, method: str) -> None:
@@ -394,14 +425,14 @@ async def test_structured_output_that_does_not_fit_is_told_as_the_framework_does
     assert raw["parsing_error"] is not None
 
 
-async def _last(way: Way, chain: Any, config: dict[str, Any]) -> Any:
+async def _last(way: Way, chain: Any, config: dict[str, Any], asked: Any = "?") -> Any:
     """The whole answer; of a stream, its pieces put together as the framework does."""
     if way.name == "invoke":
-        return chain.invoke("?", config)
+        return chain.invoke(asked, config)
     if way.name == "ainvoke":
-        return await chain.ainvoke("?", config)
-    pieces = [piece async for piece in chain.astream("?", config)] if way.name == "astream" else None
-    pieces = pieces or list(chain.stream("?", config))
+        return await chain.ainvoke(asked, config)
+    pieces = [piece async for piece in chain.astream(asked, config)] if way.name == "astream" else None
+    pieces = pieces or list(chain.stream(asked, config))
     if not isinstance(pieces[-1], dict):
         return pieces[-1]
     whole = pieces[0]

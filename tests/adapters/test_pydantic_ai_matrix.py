@@ -27,6 +27,7 @@ from pydantic_ai import (
     Tool,
     ToolDenied,
     ToolOutput,
+    UsageLimits,
     capture_run_messages,
 )
 from pydantic_ai.messages import (
@@ -44,7 +45,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.settings import ToolOrOutput
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.toolsets import ExternalToolset
+from pydantic_ai.toolsets import ExternalToolset, FunctionToolset
 
 from tests.adapters.pydantic_ai_scripts import WAYS, Reply, Script, as_text, call
 from toolmend.adapters.pydantic_ai import FallbackToolModel
@@ -97,6 +98,39 @@ EXTERNAL = ExternalToolset(
 
 def loud(text: str) -> str:
     return text.upper()
+
+
+def picky(name: str, population: int) -> City:
+    """Makes a city that is large enough."""
+    if population < 2:
+        raise ModelRetry("more people")
+    return City(name=name, population=population)
+
+
+class Trip(BaseModel):
+    """A trip."""
+
+    stops: list[City]
+    back: Country | None = None
+
+
+def plan(trip: Trip, days: int = 1) -> str:
+    """Plan a trip."""
+    return f"{trip!r} in {days}"
+
+
+def run_code(code: str) -> str:
+    """Run code."""
+    return code[::-1]
+
+
+def ping() -> str:
+    """Ping."""
+    return "pong"
+
+
+def rain() -> FunctionToolset[Any]:
+    return FunctionToolset([Tool(get_weather, name="rain")])
 
 
 def answered(requests: DeferredToolRequests) -> DeferredToolResults:
@@ -154,6 +188,10 @@ def output(kind: Any, **arguments: Any) -> Callable[[], dict[str, Any]]:
 PARIS, ROME = call("get_weather", city="Paris"), call("get_weather", city="Köln 🌧")
 ANSWER = [TextPart("It is sunny.")]
 CITY = '{"name": "Paris", "population": 2}'
+FINAL = call("final_result", name="Paris", population=2)
+SMALL = call("final_result", name="Paris", population=1)
+UNION = [TextPart('{"result": {"kind": "Country", "data": {"name": "France"}}}')]
+CODE = 'x\n```python\nprint("</tool_call> {\\"name\\": \\"ping\\"}")\n```\n<|im_end|> \\n é 🌧'
 SEEN: list[ModelMessage] = [
     ModelRequest(parts=[UserPromptPart(["What is this?", ImageUrl(url="http://host/a.png")])]),
     ModelResponse(parts=[TextPart("A tower.")]),
@@ -225,6 +263,48 @@ CASES: dict[str, Case] = {
     "image in a result": Case([[call("picture", city="Paris"), PARIS], ANSWER]),
     "instructions and a system prompt": Case(
         [[PARIS], ANSWER], lambda: {"instructions": "Be brief.", "system_prompt": "You are a guide."}
+    ),
+    "instructions that change": Case([[PARIS], ANSWER], lambda: {"instructions": lambda run: f"Step {run.run_step}."}),
+    "a list as output": Case([[call("final_result", response=[1, 2])]], output(list[int])),
+    "a number or text as output: number": Case([[call("final_result", response=5)]], output([int, str])),
+    "a function as output wants more": Case([[SMALL], [FINAL]], output(picky)),
+    "a function as output wants too much": Case(
+        [[call("final_result", name="P", population=1)] for _ in range(3)], output(picky)
+    ),
+    "a tool, a function or text: function": Case(
+        [[PARIS], [call("final_result_picky", name="P", population=5)]], output([ToolOutput(City), picky, str])
+    ),
+    "an output tool, then a tool, early": Case([[FINAL, PARIS]], output(City, end_strategy="early")),
+    "an output tool, then a tool, exhaustive": Case([[FINAL, PARIS]], output(City, end_strategy="exhaustive")),
+    "two output tools": Case([[FINAL, call("final_result", name="Rome", population=3)]], output(City)),
+    "a wrong output tool, then text": Case([[call("final_result", name="x")], ANSWER], output([ToolOutput(City), str])),
+    "native output of two kinds": Case([[PARIS], UNION], output(NativeOutput([City, Country]))),
+    "prompted output of two kinds": Case([[PARIS], UNION], output(PromptedOutput([City, Country]))),
+    "wrong native output, then right": Case([[TextPart("nope")], [TextPart(CITY)]], output(NativeOutput(City))),
+    "wrong prompted output, then right": Case(
+        [[TextPart('{"name": 1}')], [TextPart(CITY)]], output(PromptedOutput(City))
+    ),
+    "a toolset with a prefix": Case(
+        [[call("my_rain", city="Oslo")], ANSWER], lambda: {"toolsets": [rain().prefixed("my")]}
+    ),
+    "a toolset with odd names": Case(
+        [[call("wet-er.1", city="Oslo")], ANSWER], lambda: {"toolsets": [rain().renamed({"wet-er.1": "rain"})]}
+    ),
+    "approval by a toolset, then an output tool": Case(
+        [[call("rain", city="Oslo"), PARIS], [FINAL]],
+        lambda: {"toolsets": [rain().approval_required()], "output_type": [City, DeferredToolRequests]},
+        resume=approved,
+    ),
+    "a limit of calls": Case([[PARIS, ROME], ANSWER], run={"usage_limits": UsageLimits(tool_calls_limit=1)}),
+    "no arguments": Case([[call("ping")], ANSWER], lambda: {"tools": [ping]}),
+    "nested arguments": Case(
+        [[call("plan", trip={"stops": [{"name": "a", "population": 1}], "back": None}, days=3)], ANSWER],
+        lambda: {"tools": [plan]},
+    ),
+    "arguments that look like calls": Case([[call("run_code", code=CODE)], ANSWER], lambda: {"tools": [run_code]}),
+    "tools one at a time": Case(
+        [[PARIS, call("slow", city="a"), ROME], ANSWER],
+        lambda: {"tools": [Tool(get_weather, name="slow", sequential=True)]},
     ),
 }
 

@@ -20,7 +20,7 @@ from toolmend._swallowed import comes_to_nothing, swallowed
 from toolmend.adapters._langchain_content import parts_of
 from toolmend.adapters._langchain_history import mentions_tools
 from toolmend.adapters._langchain_reply import FINISH, Tell, says_why_it_ended, searched
-from toolmend.adapters._langchain_request import Request, refuses
+from toolmend.adapters._langchain_request import Request, refuses, words_of
 
 __all__ = ["SecondTry"]
 
@@ -87,7 +87,7 @@ class SecondTry:
         """Whether an error is no reason to give up: the request is asked again, or the error quotes the reply."""
         may = self._may and not self._asked
         if may and not self._seen.anything and refuses(error):
-            self._remember("takes no tools")
+            self._remember(f"cannot take tools ({words_of(error)})")
             if refuses(error, partial(refuses_system, surely=True)):
                 self._flat = True
                 self._remember("takes no system message", "system")

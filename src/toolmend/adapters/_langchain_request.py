@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema, response_format
-from toolmend._refusal import Refused, refuses_tools
+from toolmend._refusal import Refused, message_of, refuses_tools
 from toolmend._turn import Options, ToolChoice, Turn
 from toolmend.adapters._langchain_history import (
     answer_format,
@@ -25,7 +25,7 @@ from toolmend.adapters._langchain_history import (
     mentions_tools,
 )
 
-__all__ = ["CHOICE", "Request", "as_openai", "refuses"]
+__all__ = ["CHOICE", "Request", "as_openai", "refuses", "words_of"]
 
 CHOICE = "toolmend_tool_choice"
 """Carries a tool choice that the inner model's `bind_tools` drops; it is never sent."""
@@ -135,8 +135,17 @@ def refuses(error: Exception, says: Callable[[int | None, object], bool] = refus
     """Whether the server says that it cannot take tools, or something else, however the client library shows that."""
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    return any(says(status, body) for body in _said(error))
+
+
+def words_of(error: Exception) -> str:
+    """What the server has said."""
+    return message_of(_said(error)[0])
+
+
+def _said(error: Exception) -> list[object]:
     said = (getattr(error, "body", None), getattr(error, "error", None), str(error))
-    return any(says(status, body) for body in said if body)
+    return [body for body in said if body] or [""]
 
 
 def _is_builtin(tool: object) -> bool:

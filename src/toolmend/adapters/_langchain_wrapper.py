@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableBinding, RunnableParallel, RunnableSequence
 from pydantic import model_validator
 
-__all__ = ["ChatModelWrapper"]
+__all__ = ["ChatModelWrapper", "with_model"]
 
 _TAKEN_OVER = (
     *("rate_limiter", "cache", "output_version", "disable_streaming"),
@@ -108,3 +109,22 @@ class ChatModelWrapper(BaseChatModel):
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Count as the inner model does."""
         return self.inner.get_num_tokens_from_messages(messages, tools)
+
+
+def with_model(chain: object, model: BaseChatModel, *, instead_of: BaseChatModel) -> Any:
+    """A chain with another model in it, as far as it is built as integrations build theirs.
+
+    Args:
+        chain: a bound model, perhaps with a parser behind it or beside others.
+        model: the model to put in.
+        instead_of: the model to take out.
+    """
+    part = cast("Any", chain)
+    if isinstance(chain, RunnableSequence):
+        return part.model_copy(update={"first": with_model(part.first, model, instead_of=instead_of)})
+    if isinstance(chain, RunnableParallel):
+        steps = {key: with_model(step, model, instead_of=instead_of) for key, step in part.steps__.items()}
+        return part.model_copy(update={"steps__": steps})
+    if isinstance(chain, RunnableBinding) and part.bound is instead_of:
+        return part.model_copy(update={"bound": model})
+    return part

@@ -31,6 +31,7 @@ except ImportError as error:
         'this adapter needs langchain-core; install it with: pip install "toolmend[langchain]"'
     ) from error
 
+from toolmend._errors import ToolmendError
 from toolmend._events import ToolCallFailed
 from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals, Refused
@@ -38,7 +39,7 @@ from toolmend._turn import Options, Reader
 from toolmend.adapters._langchain_again import SecondTry
 from toolmend.adapters._langchain_asking import Asking, Reading
 from toolmend.adapters._langchain_request import CHOICE, Request, as_openai
-from toolmend.adapters._langchain_wrapper import ChatModelWrapper
+from toolmend.adapters._langchain_wrapper import ChatModelWrapper, with_model
 from toolmend.adapters._probe import aask_first, ask_first
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class FallbackToolChatModel(ChatModelWrapper):
             not be read.
 
     Raises:
-        ToolmendError: a bound tool has a broken schema, or the tool choice names none of the tools;
-            raised before anything is sent. What the inner model raises passes through as it is.
+        ToolmendError: what is to be wrapped is no chat model; or a bound tool has a broken schema, or the tool choice
+            names none of the tools; raised before anything is sent. What the inner model raises passes unchanged.
 
     Example:
         ```python
@@ -93,6 +94,11 @@ class FallbackToolChatModel(ChatModelWrapper):
             # Twice wrapped is wrapped once: what is not said anew, the first wrapper says.
             said = {name: getattr(inner, name) for name in inner.model_fields_set - {"profile"}}
             fields = {**said, **fields, "inner": inner.inner}
+        elif not isinstance(cast("object", inner), BaseChatModel):
+            raise ToolmendError(
+                f"inner is a {type(inner).__name__}, but what can be wrapped is a chat model itself; bind_tools, "
+                "with_retry, with_fallbacks and the like go around the wrapper"
+            )
         else:
             fields = {**fields, "inner": inner}
         super().__init__(**fields)
@@ -145,9 +151,9 @@ class FallbackToolChatModel(ChatModelWrapper):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Make the model answer in a schema.
 
-        The methods ``json_schema`` and ``json_mode`` need no tools and are the inner model's own
-        business. ``function_calling``, and whatever is asked of a model that knows no other method,
-        goes through `bind_tools`.
+        The methods ``json_schema`` and ``json_mode`` need no tools. What the inner model makes of them
+        is sent by this one, since there may be calls in the history. ``function_calling``, and whatever
+        is asked of a model that knows no other method, goes through `bind_tools`.
 
         Args:
             schema: a pydantic class, a `TypedDict`, a JSON Schema or a tool dict.
@@ -162,7 +168,8 @@ class FallbackToolChatModel(ChatModelWrapper):
         method = kwargs.get("method", parameter.default if parameter else None)
         knows_methods = own is not BaseChatModel.with_structured_output
         if knows_methods and method in ("json_schema", "json_mode") and not _is_pydantic_1(schema):
-            return self.inner.with_structured_output(schema, include_raw=include_raw, **kwargs)
+            chain = self.inner.with_structured_output(schema, include_raw=include_raw, **kwargs)
+            return with_model(chain, self, instead_of=self.inner)
         return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     # ---- requests
