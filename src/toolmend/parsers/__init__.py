@@ -50,6 +50,7 @@ from toolmend.parsers.mistral import Mistral
 from toolmend.parsers.mistral_v3 import MistralV3
 from toolmend.parsers.morph_xml import MorphXml
 from toolmend.parsers.muse import Muse
+from toolmend.parsers.named_element import NamedElement
 from toolmend.parsers.named_json import BareNamedJson
 from toolmend.parsers.nemotron_json import NemotronJson
 from toolmend.parsers.olmo3 import Olmo3
@@ -63,6 +64,7 @@ from toolmend.parsers.react import React
 from toolmend.parsers.seed_oss import SeedOss
 from toolmend.parsers.solar_open import SolarOpen
 from toolmend.parsers.step3 import Step3
+from toolmend.parsers.tool_code import ToolCode
 from toolmend.parsers.tools_tag import ToolsTag
 from toolmend.parsers.ui_tars import UiTars
 from toolmend.parsers.yaml_xml import YamlXml
@@ -128,6 +130,8 @@ DIALECTS: tuple[Dialect, ...] = (
     Json(),
     Pythonic(),
     BareNamedJson(),
+    NamedElement(),
+    ToolCode(),
     Prose(),
 )
 

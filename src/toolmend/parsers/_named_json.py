@@ -143,12 +143,14 @@ class NamedJson(Dialect):
         forms: the ways to write a call, in order of precedence.
         closers: regular expression of the markers that may stand behind the arguments.
         again: regular expression of what begins another call.
+        line: regular expression of what ends the line of a plain call.
         around: what is written before all calls, between two, and behind all.
     """
 
     forms: ClassVar[tuple[Form, ...]]
     closers: ClassVar[str] = _NEVER
     again: ClassVar[str] = _NEVER
+    line: ClassVar[str] = r"\n"
     around: ClassVar[tuple[str, str, str]] = ("", "", "")
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
@@ -156,7 +158,7 @@ class NamedJson(Dialect):
         return [self._block(form, tools) for form in self.forms]
 
     def _block(self, form: Form, tools: Toolbox) -> Block:
-        then = _line_end(tools.names) if form.kind == "plain" else ""
+        then = _line_end(self.line, tools.names) if form.kind == "plain" else ""
         ends = self._ends(form)
 
         def body(opener: str, _: str) -> ValueBody:
@@ -259,9 +261,9 @@ class NamedJson(Dialect):
         return json.dumps(call.arguments, ensure_ascii=False)
 
 
-def _line_end(names: str) -> str:
+def _line_end(line: str, names: str) -> str:
     """What may follow a call without markers: the end of its line, or another one, for its markers are gone too."""
     another = (
         rf"functions\.|call:|>>>|assistant(?:commentary|analysis|final)|(?:{names})(?::\d{{1,6}})?\s{{0,4}}[{{<\[]"
     )
-    return rf"\n|{LEFTOVER}|{another}"
+    return rf"{line}|{LEFTOVER}|{another}"

@@ -1,7 +1,8 @@
 """ReAct: ``Action:`` names a tool, ``Action Input:`` gives its arguments; models prompted the way LangChain did.
 
 The input is a JSON object, bare or fenced. A tool with a single parameter that takes text may also get it bare: the
-line, or all lines up to the next ``Observation:``. Behind an observation that the model made up nothing runs.
+line, or all lines up to the next ``Observation:``. Behind an observation that the model made up nothing runs. With
+other labels, such as ``Tool:`` and ``Arguments:``, only an object of all that is required counts: they also list tools.
 Source: the prompt of "ReAct: Synergizing Reasoning and Acting in Language Models" as LangChain words it.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import regex
@@ -26,8 +28,10 @@ from toolmend.parsers._tagged_json import NEVER
 
 __all__ = ["React"]
 
-_ACTION = r"\*{0,2}(?i:action)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:\*{0,2}[ \t]{0,8}[`\"'\[]{0,2}"
-_INPUT = r"[`\"'\]]{0,2}\*{0,2}\s{1,16}\*{0,2}(?i:action[ _]?input)(?:[ \t]{0,4}\d{1,2})?\*{0,2}[ \t]{0,4}:"
+_LABEL = r"(?i:action|(?:tool|function)(?:[ _]name)?|name)"
+_GIVEN = r"(?i:action[ _]?input|(?:(?:tool|function)[ _])?(?:input|arguments?|args|param(?:eter)?s))"
+_ACTION = rf"\*{{0,2}}{_LABEL}(?:[ \t]{{0,4}}\d{{1,2}})?\*{{0,2}}[ \t]{{0,4}}:\*{{0,2}}[ \t]{{0,8}}[`\"'\[]{{0,2}}"
+_INPUT = rf"[`\"'\]]{{0,2}}\*{{0,2}}\s{{1,16}}\*{{0,2}}{_GIVEN}(?:[ \t]{{0,4}}\d{{1,2}})?\*{{0,2}}[ \t]{{0,4}}:"
 _JSON = regex.compile(r"\*{0,2}\s{0,16}(?:(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\s{0,16})?\{")
 _TEXT_END = regex.compile(
     rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
@@ -53,7 +57,7 @@ class React(Dialect):
         def body(opener: str, lead: str) -> Body:
             if _OBSERVED.search(lead):
                 raise NotHere
-            return ChosenBody(lambda text: _choose(text, len(opener)))
+            return ChosenBody(lambda text: _choose(text, len(opener), textual=_is_action(opener)))
 
         return (Block(rf"{LINE}{_ACTION}(?:{tools.names}){_INPUT}", body, "plain"),)
 
@@ -70,7 +74,7 @@ class React(Dialect):
         text = call["input"] if inside is None else inside
         tool = region.tools.get(call["name"])
         if text.startswith("{"):
-            return [_from_json(call["name"], text)]
+            return [replace(_from_json(call["name"], text), loose=not _is_action(region.text))]
         if tool and not tool.properties and text.strip().lower() in _NOTHING:
             return [Written(name=call["name"])]
         return [_from_text(call["name"], text)]
@@ -82,10 +86,17 @@ class React(Dialect):
         )
 
 
-def _choose(text: str, behind: int) -> Body | None:
+def _is_action(text: str) -> bool:
+    """Whether a region begins with the label that says what the model does."""
+    return text.lstrip("* \t\n")[:6].lower() == "action"
+
+
+def _choose(text: str, behind: int, *, textual: bool) -> Body | None:
     """JSON up to its last bracket and the end of its fence, or text up to the next label."""
     found = _JSON.match(text, behind, partial=True)
     if not found:
+        if not textual:
+            raise NotHere
         return TextBody(_TEXT_END)
     if found.partial:
         return None
