@@ -44,10 +44,10 @@ class ToolCode(Dialect):
         after = regex.compile(rf"(?P<more>[\s,;)\]]{{0,64}}{call})|[\s;]{{0,64}}(?P<end></{_TAGS}>|{LEFTOVER})")
 
         def calls(opener: str, _: str) -> Body:
-            return FollowedBody(CallBody(after), regex.compile(rf"[\s;]{{0,64}}</{_tag(opener)}>"))
+            return FollowedBody(CallBody(after), regex.compile(rf"[\s;]{{0,64}}{_closer(opener)}"))
 
         def objects(opener: str, _: str) -> Body:
-            return JsonBody(opener, f"</{_tag(opener)}>", CallHead(tools), only=True)
+            return JsonBody(opener, _closer(opener), CallHead(tools), only=True)
 
         return (
             Block(rf"{LINE}<{_TAGS}>\s{{0,64}}(?:\[\s{{0,16}}){{0,2}}{call}", calls, "plain"),
@@ -55,9 +55,15 @@ class ToolCode(Dialect):
         )
 
     def parse(self, region: Region) -> Sequence[Written | NotACall]:
-        """The calls in the element."""
-        tag = _tag(region.text)
-        text = _TAG.sub("", region.text, count=1).rstrip().removesuffix(f"</{tag}>").rstrip()
+        """The calls in the element.
+
+        Raises:
+            NotACall: it is no such element.
+        """
+        opening = _TAG.match(region.text)
+        if not opening:
+            raise NotACall("no element")
+        text = region.text[opening.end() :].rstrip().removesuffix(f"</{opening[1]}>").rstrip()
         return json_calls(text) if text.lstrip("[ \t\r\n").startswith("{") else read_calls(text, region.tools)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
@@ -69,8 +75,7 @@ class ToolCode(Dialect):
         return "<tool_code>\n" + "\n".join(map(render_call, calls)) + "\n</tool_code>"
 
 
-def _tag(text: str) -> str:
-    """The name of the element that a region begins."""
-    found = _TAG.match(text)
-    assert found
-    return found[1]
+def _closer(opener: str) -> str:
+    """The closing tag of the element that an opener begins."""
+    tag = opener.lstrip()
+    return f"</{tag[1 : tag.index('>')]}>"
