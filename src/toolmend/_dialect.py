@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from toolmend._blocks import Block
 from toolmend._deltas import JsonDeltas
 from toolmend._element_deltas import ElementDeltas
+from toolmend._frozen import frozen, thawed
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall, ToolResult, ToolSpec
 
-__all__ = ["Dialect", "Region"]
+__all__ = ["Dialect", "Region", "offer"]
 
 
 @dataclass(slots=True)
@@ -101,3 +103,15 @@ class Dialect:
             "For several calls write several of them, one after another. After a call, stop: the result comes in "
             "the next message. When no tool is needed, or the results suffice, answer in plain text."
         )
+
+
+def offer(dialect: Dialect, tools: Sequence[ToolSpec]) -> str:
+    """The tools in the words of a dialect; the same ones come with every request."""
+    held = frozen([(tool.name, tool.description, tool.parameters) for tool in tools])
+    return dialect.render_tools(tools) if held is None else _known_offer(dialect, held)
+
+
+@lru_cache(maxsize=64)
+def _known_offer(dialect: Dialect, tools: bytes) -> str:
+    fields = ("name", "description", "parameters")
+    return dialect.render_tools([ToolSpec(**dict(zip(fields, tool, strict=True))) for tool in thawed(tools)])

@@ -11,10 +11,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
-__all__ = ["Foreign", "Texts", "neutral", "restored"]
+__all__ = ["Foreign", "Texts", "has_markers", "neutral", "restored"]
 
 Texts = Iterable[str] | Callable[[], Iterable[str]]
 """Texts, or what gathers them: a reply without anything like a call never asks."""
@@ -59,47 +59,60 @@ class Foreign:
 
     def __init__(self, results: Texts = (), *, users: Texts = (), system: Texts = ()) -> None:
         # Gathered at once unless that is left to us: a generator would be empty for the second reader.
-        self._results = results if callable(results) else tuple(results)
-        self._users = users if callable(users) else tuple(users)
-        self._system = system if callable(system) else tuple(system)
+        self._given: list[Texts] = [texts if callable(texts) else tuple(texts) for texts in (results, users, system)]
+        self._letters: dict[str, str] = {}
 
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
-        if not (self._results or self._users):
-            return None
-        if not self._size or len(region) > _STRETCH * self._size + _SPACE:  # nothing, or too little, to copy from
+        results, users, system = self._texts
+        size = sum(map(len, results)) + sum(map(len, users))
+        if not size or len(region) > _STRETCH * size + _SPACE:  # nothing, or too little, to copy from
             return None
         said = _bare(region)
-        if not said or any(said in text for text in self._system_bare):
+        if not said or self._among(system, said):
             return None
-        if any(said in text for text in self._results_bare) or _assembled(said, self._results_bare):
+        if self._among(results, said) or self._is_assembled(said, results):
             return "a tool result"
-        if any(said in bare and not _asks_for(said, text) for text, bare in self._users_bare):
+        if any(not _asks_for(said, text) for text in self._among(users, said)):
             return "a user message"
         return None
 
     @cached_property
     def mark(self) -> str:
         """A character that occurs in none of the texts; empty in the odd case that all do."""
-        texts = [*_texts(self._results), *_texts(self._users), *_texts(self._system)]
+        texts = [text for kind in self._texts for text in kind]
         return next((mark for mark in _MARKS if not any(mark in text for text in texts)), "")
 
     @cached_property
-    def _results_bare(self) -> tuple[str, ...]:
-        return tuple(map(_bare, _texts(self._results)))
+    def _texts(self) -> list[tuple[str, ...]]:
+        """Results, user messages, system texts."""
+        return [tuple(texts() if callable(texts) else texts) for texts in self._given]
 
-    @cached_property
-    def _users_bare(self) -> tuple[tuple[str, str], ...]:
-        return tuple((text, _bare(text)) for text in _texts(self._users))
+    def _among(self, texts: Iterable[str], said: str) -> list[str]:
+        """The texts that a region stands in. Most are too short, so that nothing else needs to be known of them."""
+        return [text for text in texts if len(text) >= len(said) and said in self._bared(text)]
 
-    @cached_property
-    def _size(self) -> int:
-        """How many letters there are to copy from."""
-        return sum(map(len, self._results_bare)) + sum(len(bare) for _, bare in self._users_bare)
+    def _is_assembled(self, said: str, results: Iterable[str]) -> bool:
+        """Whether a region is put together from pieces of several results, in their order."""
+        rest = said
+        for text in results:
+            least = min(_PIECE, len(rest))
+            if len(text) >= least and rest[:least] in self._bared(text):
+                rest = rest[_shared(rest, self._bared(text)) :]
+            if not rest:
+                return True
+        return False
 
-    @cached_property
-    def _system_bare(self) -> tuple[str, ...]:
-        return tuple(map(_bare, _texts(self._system)))
+    def _bared(self, text: str) -> str:
+        letters = self._letters.get(text)
+        if letters is None:
+            letters = self._letters[text] = _bare(text)
+        return letters
+
+
+def has_markers(text: str, names: Iterable[str]) -> bool:
+    """Whether there is anything to break in a text; see `neutral`."""
+    return any(char in text for char in _FIRST) and _marker_of(tuple(names)).search(text) is not None
 
 
 def neutral(text: str, mark: str, names: Iterable[str]) -> str:
@@ -110,11 +123,13 @@ def neutral(text: str, mark: str, names: Iterable[str]) -> str:
         mark: the character that breaks the markers.
         names: of the tools: there are formats whose tags are called like them.
     """
-    if not any(char in text for char in _FIRST):
-        return text
+    return _marker_of(tuple(names)).sub(lambda found: found.group() + mark, text)
+
+
+@lru_cache(maxsize=64)
+def _marker_of(names: tuple[str, ...]) -> re.Pattern[str]:
     tags = "|".join(map(re.escape, names)) or "(?!)"
-    marker = rf"{_MARKER} | <(?=/?(?:{tags})[>\s])"
-    return re.sub(marker, lambda found: found.group() + mark, text, flags=re.IGNORECASE | re.VERBOSE)
+    return re.compile(rf"{_MARKER} | <(?=/?(?:{tags})[>\s])", re.IGNORECASE | re.VERBOSE)
 
 
 def restored(value: Any, mark: str) -> Any:
@@ -128,28 +143,15 @@ def restored(value: Any, mark: str) -> Any:
     return value
 
 
-def _texts(texts: Texts) -> Iterable[str]:
-    return texts() if callable(texts) else texts
-
-
 def _bare(text: str) -> str:
     """The letters of a text, whatever it is wrapped in."""
     text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "\\u" in text else text
-    text = _BETWEEN.sub("", html.unescape(text))
+    text = html.unescape(text)
+    if "\\" not in text and text.isascii():
+        return "".join(text.split())  # the usual case, and much the fastest
+    text = _BETWEEN.sub("", text)
     # Half characters that belong together come from two escapes.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _assembled(said: str, results: Iterable[str]) -> bool:
-    """Whether a region is put together from pieces of several results, in their order."""
-    rest = said
-    for text in results:
-        length = _shared(rest, text)
-        if length == len(rest) or length >= _PIECE:
-            rest = rest[length:]
-        if not rest:
-            return True
-    return False
 
 
 def _shared(text: str, other: str) -> int:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from toolmend._dialect import Dialect
+from toolmend._dialect import Dialect, offer
 from toolmend._errors import ToolmendError
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._forced import EXAMPLE, schema_of_calls
-from toolmend._foreign import Foreign, neutral, restored
+from toolmend._foreign import Foreign, has_markers, neutral, restored
 from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
 from toolmend.parsers import DIALECTS, get_dialect
@@ -38,13 +38,18 @@ class Options:
         dialects: the formats that are read, in order of precedence.
         prompt_dialect: the format that prompt mode asks the model to write. A fenced JSON object passes every known
             server untouched; ``<tool_call>`` markup is eaten by the parsers of mlx-lm and transformers.
+        prompt: the dialect that this names.
     """
 
     dialects: tuple[Dialect, ...] = DIALECTS
     prompt_dialect: str = "fenced_json"
+    prompt: Dialect = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        get_dialect(self.prompt_dialect, self.dialects)
+        object.__setattr__(self, "prompt", get_dialect(self.prompt_dialect, self.dialects))
+
+
+_DEFAULTS = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +94,12 @@ class Turn:
         options: Options | None = None,
         echoes: Iterable[str] | Foreign = (),
     ) -> None:
-        self.options = options or Options()
+        self.options = options or _DEFAULTS
         self.tools = specs_of(tools)
         self.tool_choice = tool_choice
         self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
         self._mark = ""
         self._enforced = False
-        self._prompt = get_dialect(self.options.prompt_dialect, self.options.dialects)
         self.callable = self._allowed()
 
     @property
@@ -104,14 +108,19 @@ class Turn:
         return bool(self.callable)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tools that may be called."""
+        return tuple([tool.name for tool in self.callable])
+
+    @property
     def instructions(self) -> str:
         """The system text that offers the tools; empty when the turn is not active."""
         if not self.active:
             return ""
-        text = self._prompt.render_tools(self.callable)
+        text = offer(self.options.prompt, self.callable)
         if not self.forced:
             return text
-        names = [tool.name for tool in self.callable]
+        names = list(self.names)
         which = "at least one tool" if len(names) > 1 else f"the tool {names[0]!r}"
         form = f" This time write nothing but a JSON list of calls: {EXAMPLE}" if self._enforced else ""
         return f"{text}\n\nYou must call {which} now; do not answer without a call.{form}"
@@ -136,22 +145,31 @@ class Turn:
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Calls of an earlier turn as the text the model would have written."""
-        return self._prompt.render_calls(calls)
+        return self.options.prompt.render_calls(calls)
 
     def render_results(self, results: Sequence[ToolResult]) -> str:
         """Results of tools as user text, with the markers in them broken.
 
         A model that copies them writes them broken too, so that nothing opens; what is read from then on is mended.
         """
-        if not self.active:
-            return self._prompt.render_results(results)
-        self._mark = self._foreign.mark
-        names = [tool.name for tool in self.callable]
-        broken: list[ToolResult] = []
-        for result in results:
-            content = neutral(result.content, self._mark, names)
-            broken.append(result if content == result.content else replace(result, content=content))
-        return self._prompt.render_results(broken)
+        names = self.names
+        broken = [has_markers(result.content, names) for result in results] if self.active else ()
+        if any(broken):
+            self._mark = self._foreign.mark
+            results = [replace(result, content=neutral(result.content, self._mark, names)) for result in results]
+        return self.options.prompt.render_results(results)
+
+    @property
+    def mark(self) -> str:
+        """The character that `render_results` has broken markers with; empty as long as there were none."""
+        return self._mark
+
+    def marks_with(self, mark: str) -> bool:
+        """Go on with the mark of an earlier request, whose results are shown again; `False` if it will not do."""
+        if mark and mark != self._foreign.mark:
+            return False
+        self._mark = self._mark or mark
+        return True
 
     def mended(self, value: Any) -> Any:
         """What the model wrote, text or arguments, without what `render_results` has broken markers with."""

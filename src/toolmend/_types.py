@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from toolmend._errors import ToolmendError
+from toolmend._frozen import frozen, thawed
 
 __all__ = ["Schema", "Tool", "ToolCall", "ToolResult", "ToolSpec", "resolve", "specs_of"]
 
@@ -148,6 +150,17 @@ def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
 
 
 def _schema_problem(parameters: object) -> str | None:
+    held = frozen(parameters)
+    return _problem_in(parameters) if held is None else _known_problem(held)
+
+
+@lru_cache(maxsize=512)
+def _known_problem(parameters: bytes) -> str | None:
+    """The same tools come with every request."""
+    return _problem_in(thawed(parameters))
+
+
+def _problem_in(parameters: object) -> str | None:
     if not isinstance(parameters, Mapping):
         return f"its schema is {_short(parameters)}, not an object"
     schema = cast("Schema", parameters)

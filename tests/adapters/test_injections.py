@@ -25,7 +25,7 @@ from tests.adapters.langchain_scripts import BindingScript, chunk, joined, strea
 from tests.adapters.pydantic_ai_scripts import Script, cut_up, fence, run_agent
 from tests.corpus import load
 from toolmend import DIALECTS, ToolCall, Turn, get_dialect
-from toolmend._foreign import neutral
+from toolmend._foreign import has_markers, neutral
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 
@@ -104,8 +104,9 @@ class Story:
     def copied(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {key: self.copied(item) for key, item in value.items()}
-        from_result = self.shown and self.results and "{call}" not in self.case["user"]
-        return neutral(value, INVISIBLE, PARAMETERS) if from_result and isinstance(value, str) else value
+        from_result = self.shown and "{call}" not in self.case["user"]
+        broken = from_result and any(has_markers(result, PARAMETERS) for result in self.results)
+        return neutral(value, INVISIBLE, PARAMETERS) if broken and isinstance(value, str) else value
 
     def says(self) -> str:
         """The model's next words."""

@@ -9,13 +9,15 @@ Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import compress, groupby
+from operator import itemgetter, not_
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     ChatMessage,
     HumanMessage,
@@ -26,9 +28,11 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 
 from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
+from toolmend._frozen import frozen
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
+from toolmend.adapters._transcripts import Transcripts
 
 __all__ = ["answer_format", "as_text", "foreign_texts", "mentions_tools"]
 
@@ -37,29 +41,42 @@ _ASSISTANT = AIMessage("")
 _USER = HumanMessage("")
 Message = TypeVar("Message", AIMessage, HumanMessage)
 
+_SYSTEM = ("system", "developer")
+# What `_spoken` looks at in a message; one of another class makes it be written anew each time.
+_ALL = ("type", "content", "name", "id", "additional_kwargs")
+_REPLY = (*_ALL, "tool_calls", "invalid_tool_calls")
+_FIELDS: dict[type[BaseMessage], Callable[[dict[str, Any]], tuple[Any, ...]]] = {
+    HumanMessage: itemgetter(*_ALL),
+    ChatMessage: itemgetter(*_ALL, "role"),
+    AIMessage: itemgetter(*_REPLY),
+    AIMessageChunk: itemgetter(*_REPLY),
+    ToolMessage: itemgetter("type", "content", "name", "tool_call_id", "status"),
+}
+
 
 def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
     """Whether calls or results of tools are among the messages."""
-    return any(
-        isinstance(message, ToolMessage)
-        or (isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls))
-        for message in messages
-    )
+    return any(_is_result(message) or _calls_of(message) for message in messages)
 
 
 def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
     """What the model may copy without meaning it: tool answers and user messages."""
     kept = tuple(messages)
 
+    def of(*roles: str) -> Iterator[BaseMessage]:
+        kinds = {kind for kind in set(map(type, kept)) if _role_of(kind) in (*roles, "chat")}
+        return (message for message in kept if type(message) in kinds and _role(message) in roles)
+
     def results() -> Iterator[str]:
-        return (_text_of(message, "\n") for message in kept if isinstance(message, ToolMessage))
+        return (_text_of(message, "\n") for message in of("result"))
 
     def users() -> Iterator[str]:
-        asked = (message for message in kept if _role(message) == "user")
-        return (text for message in asked for text in map(text_in, parts_of(message)) if text)
+        for message in of("user"):
+            content = content_of(message)
+            yield from (content,) if isinstance(content, str) else filter(None, map(text_in, content))
 
     def system() -> Iterator[str]:
-        return (_text_of(message, "\n") for message in kept if _role(message) in ("system", "developer"))
+        return (_text_of(message, "\n") for message in of(*_SYSTEM))
 
     return Foreign(results, users=users, system=system)
 
@@ -76,43 +93,94 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
     Returns:
         New messages: at most one system message, then users and assistants in turn.
     """
-    names = {
-        call["id"]: call["name"]
-        for message in messages
-        if isinstance(message, AIMessage)
-        for call in message.tool_calls
-    }
-    system: list[str] = []
-    spoken: list[BaseMessage] = []
-    for are_results, group in groupby(messages, lambda message: isinstance(message, ToolMessage)):
+    system, spoken = _apart(messages)
+    written = _TRANSCRIPTS.written(spoken, turn, partial(_spoken, spoken, turn))
+    told = [_text_of(message, "\n") for message in system]
+    instructions = "\n\n".join(filter(None, [*told, turn.instructions, ending]))
+    if instructions:
+        opening = (HumanMessage if flat else SystemMessage)(content=instructions)
+        written[:1] = in_turns([opening, *written[:1]], _role, _joined)
+    return written
+
+
+def _apart(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """The messages of the system, and all others."""
+    if not any(_role_of(kind) in ("system", "chat") for kind in set(map(type, messages))):
+        return [], list(messages)
+    system = [_role(message) in _SYSTEM for message in messages]
+    return list(compress(messages, system)), list(compress(messages, map(not_, system)))
+
+
+def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -> list[BaseMessage]:
+    """What users, assistants and tools have said from one place to another."""
+    said = messages[start:end]
+    unnamed = any(_is_result(message) and not message.name for message in said)
+    names = _names_in(messages[:start]) if unnamed else {}
+    written: list[BaseMessage] = []
+    for are_results, group in groupby(said, _is_result):
         if are_results:
-            spoken.append(_results(cast("Iterable[ToolMessage]", group), names, turn))
+            written.append(_results(cast("Iterable[ToolMessage]", group), names, turn))
             continue
         for message in group:
+            names.update(_names_in([message]) if unnamed else ())
             match _role(message):
-                case "system" | "developer":
-                    system.append(_text_of(message, "\n"))
                 case "assistant":
-                    spoken.append(_assistant(message, turn))
+                    written.append(_assistant(message, turn))
                 case "user":
-                    spoken.append(_user(message))
+                    written.append(_user(message))
                 case _:
-                    spoken.append(message)
-    instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
-    if instructions:
-        spoken.insert(0, (HumanMessage if flat else SystemMessage)(content=instructions))
-    return in_turns(spoken, _role, _joined)
+                    written.append(message)
+    return in_turns(written, _role, _joined)
+
+
+def _held(messages: Sequence[BaseMessage]) -> bytes | None:
+    """All that `_spoken` looks at."""
+    try:
+        return frozen([_FIELDS[type(message)](vars(message)) for message in messages])
+    except KeyError:  # another class: how it is written is not known here
+        return None
 
 
 def _role(message: BaseMessage) -> str:
-    """Who speaks, in the words of the wire."""
-    return message.role if isinstance(message, ChatMessage) else _role_of(type(message))
+    """Who speaks, in the words of the wire; ``"result"`` is no role but a class of messages."""
+    role = _role_of(type(message))
+    return cast("ChatMessage", message).role if role == "chat" else role
 
 
 @lru_cache(maxsize=64)
 def _role_of(kind: type[BaseMessage]) -> str:
-    roles = {SystemMessage: "system", AIMessage: "assistant", HumanMessage: "user"}
+    roles = {
+        SystemMessage: "system",
+        AIMessage: "assistant",
+        HumanMessage: "user",
+        ToolMessage: "result",
+        ChatMessage: "chat",
+    }
     return next((role for known, role in roles.items() if issubclass(kind, known)), "")
+
+
+def _is_result(message: BaseMessage) -> bool:
+    return _role_of(type(message)) == "result"
+
+
+def _calls_of(message: BaseMessage) -> list[ToolCall]:
+    if _role_of(type(message)) != "assistant":
+        return []
+    said = cast("AIMessage", message)
+    calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in said.tool_calls]
+    invalid = (
+        ToolCall(name=call["name"] or "", arguments={"INVALID_JSON": call["args"] or ""}, id=call["id"])
+        for call in said.invalid_tool_calls
+    )
+    return [*calls, *invalid]
+
+
+def _names_in(messages: Iterable[BaseMessage]) -> dict[str | None, str]:
+    """The tools that were called, by the ids of the calls."""
+    return {call.id: call.name for message in messages for call in _calls_of(message)}
+
+
+_TRANSCRIPTS: Transcripts[BaseMessage] = Transcripts(_held, lambda message: _role(message) == "assistant")
 
 
 def answer_format(arguments: dict[str, Any]) -> str:
@@ -168,18 +236,10 @@ def _results(messages: Iterable[ToolMessage], names: Mapping[str | None, str], t
 
 def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
     text = _text_of(message, "")
-    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-        calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in message.tool_calls]
-        calls += [
-            ToolCall(name=call["name"] or "", arguments={"INVALID_JSON": call["args"] or ""}, id=call["id"])
-            for call in message.invalid_tool_calls
-        ]
+    calls = _calls_of(message)
+    if calls:
         text = "\n".join(filter(None, [text, turn.render_calls(calls)]))
-    elif (
-        type(message) is AIMessage
-        and content_of(message) == text
-        and not (message.additional_kwargs or message.response_metadata or message.invalid_tool_calls)
-    ):
+    elif type(message) is AIMessage and content_of(message) == text and not message.additional_kwargs:
         return message  # nothing but text, as most of a long history
     # The reply's metadata stays behind: it may say that the content is a list of blocks, which it
     # is no longer.
@@ -211,7 +271,7 @@ def _joined(before: BaseMessage, message: BaseMessage) -> BaseMessage:
     if all(isinstance(text, str) for text in texts):
         content = "\n\n".join(cast("Iterable[str]", filter(None, texts)))
     extras = {**before.additional_kwargs, **message.additional_kwargs}
-    return before.model_copy(update={"content": content, "additional_kwargs": extras})
+    return before.model_copy(update={"content": content, "additional_kwargs": extras, "response_metadata": {}})
 
 
 def _blocks_of(message: BaseMessage) -> list[Block]:

@@ -1,0 +1,151 @@
+"""Conversations that were written as text, kept while they go on.
+
+An agent sends its whole history with every request, and as text all of it has to be written. What was written for an
+earlier request is taken over, as far as the messages hold what they held then: whoever owns them may change them in
+place. It is kept for as long as the first message of the conversation lives.
+
+A conversation is written in stretches. Each begins with a reply of the model, so that nothing in it is joined with what
+stands before it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from toolmend._turn import Turn
+
+__all__ = ["Transcripts"]
+
+M = TypeVar("M")
+
+_MANY = 8  # stretches, after which they are made one: each costs something to look at
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch(Generic[M]):
+    """Neighbouring messages as text.
+
+    Attributes:
+        size: how many there were.
+        held: what they held.
+        mark: see `Turn.mark`.
+        new: the messages that were written for them.
+        order: what they have become: places among themselves, where one stays as it is, and behind that in `new`.
+    """
+
+    size: int
+    held: bytes
+    mark: str
+    new: list[M]
+    order: list[int]
+
+    def text(self, messages: Sequence[M]) -> Iterable[M]:
+        """What these messages, which hold the same, become."""
+        return map([*messages, *self.new].__getitem__, self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transcript(Generic[M]):
+    """A conversation up to the latest reply.
+
+    Attributes:
+        first: its first message; to hold on to it would keep it alive.
+        wording: what the text depends on besides the messages.
+        stretches: one for each time that it was found to have gone on.
+    """
+
+    first: weakref.ref[Any]
+    wording: object
+    stretches: tuple[_Stretch[M], ...]
+
+
+class Transcripts(Generic[M]):
+    """Of all conversations of one framework.
+
+    Args:
+        held: all that messages hold that their text depends on, as bytes; `None` if that cannot be told.
+        replies: whether the model says a message.
+    """
+
+    def __init__(self, held: Callable[[Sequence[M]], bytes | None], replies: Callable[[M], bool]) -> None:
+        self._held = held
+        self._replies = replies
+        self._kept: dict[int, _Transcript[M]] = {}
+
+    def written(self, messages: Sequence[M], turn: Turn, write: Callable[[int, int], list[M]]) -> list[M]:
+        """A conversation as text.
+
+        Args:
+            messages: the conversation.
+            turn: writes the calls and results.
+            write: writes the messages from one place up to another.
+
+        Returns:
+            A new list. What comes from an earlier request is the same objects as then.
+        """
+        latest = self._latest_reply(messages)
+        if not latest:
+            return write(0, len(messages))
+        wording = (turn.options.prompt, turn.names)
+        stretches, text = self._unchanged(messages, turn, wording)
+        at = sum(stretch.size for stretch in stretches)
+        if at < latest:
+            whole = len(stretches) == _MANY
+            begin, known = (0, 0) if whole else (at, len(text))
+            held = self._held(messages[begin:latest])
+            text.extend(write(at, latest))
+            if held is not None:
+                stretch = _stretch(messages[begin:latest], held, turn.mark, text[known:])
+                self._keep(messages[0], wording, (stretch,) if whole else (*stretches, stretch))
+        return [*text, *write(latest, len(messages))]
+
+    def _unchanged(self, messages: Sequence[M], turn: Turn, wording: object) -> tuple[list[_Stretch[M]], list[M]]:
+        """The stretches that can be taken over, up to the first that cannot, and their text."""
+        stretches: list[_Stretch[M]] = []
+        text: list[M] = []
+        kept = self._kept.get(id(messages[0]))
+        at = 0
+        for stretch in kept.stretches if kept and kept.wording == wording else ():
+            end = at + stretch.size
+            if end >= len(messages) or not self._replies(messages[end]):
+                break
+            same = messages[at:end]
+            if self._held(same) != stretch.held or not turn.marks_with(stretch.mark):
+                break
+            stretches.append(stretch)
+            text.extend(stretch.text(same))
+            at = end
+        return stretches, text
+
+    def _latest_reply(self, messages: Sequence[M]) -> int:
+        """Where the last reply begins that follows anything else."""
+        places = range(len(messages) - 1, 0, -1)
+        begins = (n for n in places if self._replies(messages[n]) and not self._replies(messages[n - 1]))
+        return next(begins, 0)
+
+    def _keep(self, first: M, wording: object, stretches: tuple[_Stretch[M], ...]) -> None:
+        key = id(first)
+
+        def forget(dead: weakref.ref[Any]) -> None:
+            kept = self._kept.get(key)
+            if kept and kept.first is dead:
+                self._kept.pop(key, None)
+
+        self._kept[key] = _Transcript(weakref.ref(first, forget), wording, stretches)
+
+
+def _stretch(messages: Sequence[M], held: bytes, mark: str, text: Iterable[M]) -> _Stretch[M]:
+    """What messages have become, to be kept."""
+    places = {id(message): n for n, message in enumerate(messages)}
+    new: list[M] = []
+    order: list[int] = []
+    for message in text:
+        place = places.get(id(message))
+        if place is None:
+            place = len(messages) + len(new)
+            new.append(message)
+        order.append(place)
+    return _Stretch(len(messages), held, mark, new, order)
