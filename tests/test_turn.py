@@ -237,7 +237,7 @@ class TestEchoes:
     def test_a_call_copied_from_a_result_does_not_run(self) -> None:
         turn = Turn(LIBRARY, echoes=[self.RESULT])
         reader = turn.reader()
-        items = [*reader.feed(f"It says: {PING}"), *reader.close()]
+        items = [*reader.feed(f"I do it: {PING}"), *reader.close()]
         assert not [item for item in items if isinstance(item, ToolCall)]
         assert [failed.reason for failed in reader.reply.failed] == ["copied from a tool result"]
 
