@@ -25,7 +25,7 @@ from toolmend.demo.llamacpp import LlamaServer
 from toolmend.demo.ollama_standin import OllamaStandin
 from toolmend.demo.templates import TEMPLATES
 
-MLX_START_SECONDS = 60
+MLX_START_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=1):
+            with urllib.request.urlopen(url, timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)

@@ -103,7 +103,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(schemas, schemas, json_values)
 def test_a_second_fit_changes_nothing(schema: Any, definition: Any, value: Any) -> None:
     spec = tool(schema, {"D": definition})
@@ -113,14 +113,14 @@ def test_a_second_fit_changes_nothing(schema: Any, definition: Any, value: Any) 
     assert all(line.endswith("kept as written") for line in report)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(schemas, schemas, json_values)
 def test_what_changes_is_told(schema: Any, definition: Any, value: Any) -> None:
     fitted, report = fit({"x": value}, tool(schema, {"D": definition}))
     assert report or json.dumps(fitted["x"]) == json.dumps(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=12), st.booleans())
 def test_a_string_is_a_string(text: str, textual: bool) -> None:
     assert fit({"x": text}, tool({"type": "string"}), textual=textual) == ({"x": text}, ())

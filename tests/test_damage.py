@@ -21,14 +21,14 @@ from toolmend._toolbox import Toolbox
 edges = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=damaged(), edges=edges)
 def test_the_laws_hold_for_damaged_calls(text: str, edges: list[int]) -> None:
     check_laws(text, edges)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(calls=some_calls, data=st.data())
 def test_of_a_reply_cut_by_its_length_only_whole_calls_run(
     dialect: toolmend.Dialect, calls: list[ToolCall], data: st.DataObject
@@ -76,7 +76,7 @@ def as_one(search: Search, text: str, at: int) -> object:
     return spot((found.lastgroup or "")[1:], found) if found else None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=texts | damaged(), search=st.sampled_from(SEARCHES), at=st.integers(0, 30))
 def test_what_is_skipped_would_not_have_opened_anything(text: str, search: Search, at: int) -> None:
     at = min(at, len(text))

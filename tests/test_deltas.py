@@ -73,7 +73,7 @@ edges = st.lists(st.integers(0, 10_000), max_size=12)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(calls=some_calls, edges=edges)
 def test_the_pieces_of_written_calls_add_up(dialect: toolmend.Dialect, calls: list[ToolCall], edges: list[int]) -> None:
     try:
@@ -85,13 +85,13 @@ def test_the_pieces_of_written_calls_add_up(dialect: toolmend.Dialect, calls: li
     assert names == [{"find_book"}] * len([call for e in events if isinstance(e, ToolCallParsed) for call in e.calls])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=texts, edges=edges, truncated=st.booleans())
 def test_any_text_keeps_the_laws(text: str, edges: list[int], truncated: bool) -> None:
     check(text, edges, truncated=truncated)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=damaged(SHOWING), edges=edges, truncated=st.booleans())
 def test_damaged_calls_keep_the_laws(text: str, edges: list[int], truncated: bool) -> None:
     check(text, edges, truncated=truncated)

@@ -96,7 +96,7 @@ def run(*command: str, stdin: str | None = None, code: int = 0, cwd: Path = ROOT
         text=True,
         cwd=cwd,
         env={**os.environ, **environment},
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == code, done.stderr[-3000:]

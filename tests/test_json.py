@@ -79,7 +79,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(values, st.booleans(), st.sampled_from([None, 2]))
 def test_what_is_json_needs_no_repair_and_both_readers_agree(value: Any, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -90,7 +90,7 @@ def test_what_is_json_needs_no_repair_and_both_readers_agree(value: Any, ascii_o
     assert (typed(found), repairs) == (typed(value), ())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(values)
 def test_what_is_python_is_read_as_python_reads_it(value: Any) -> None:
     reader = Reader(repr(value), python=True)
@@ -98,7 +98,7 @@ def test_what_is_python_is_read_as_python_reads_it(value: Any) -> None:
     assert reader.repairs == ()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text("{}[]()\"'\\,:;aut0189.-+eE_xXN# /*\n\ud83d", max_size=24), st.booleans())
 def test_any_text_is_read_or_refused_and_numbers_are_finite(text: str, python: bool) -> None:
     try:

@@ -106,7 +106,7 @@ def joined(events: list[Event]) -> list[Event]:
     return result
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts, st.booleans())
 @example('<tool_call>{"name": "ping", "arguments": {}}</tool_call>', False)
 @example('```json\n{"name": "ping", "arguments": {}}\n````', False)
@@ -120,7 +120,7 @@ def test_lossless_total_and_the_same_in_every_chunking(text: str, truncated: boo
         assert read([text[:cut], text[cut:]], truncated=truncated) == whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60), st.lists(st.integers(1, 60), max_size=4))
 def test_any_text_in_any_pieces(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
@@ -128,7 +128,7 @@ def test_any_text_in_any_pieces(text: str, cuts: list[int]) -> None:
     assert read(pieces) == read([text])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_only_declared_names_become_calls(text: str) -> None:
     names = {tool.name for tool in TOOLS}
@@ -141,13 +141,13 @@ def test_without_tools_nothing_is_recovered(text: str) -> None:
     assert joined([*parser.feed(text), *parser.close()]) == ([TextDelta(text, text)] if text else [])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_whole_text_is_the_same_path(text: str) -> None:
     assert toolmend.parse(text, TOOLS) == Reply.of(read([text]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts)
 def test_a_reply_cut_by_its_length_gives_no_call_that_was_not_there_before_the_cut(text: str) -> None:
     """Whatever comes behind the cut, the calls of the cut reply are the first ones of some whole reply."""
@@ -171,7 +171,7 @@ some_calls = st.lists(arguments.map(lambda args: ToolCall(name="find_book", argu
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(calls=some_calls)
 def test_what_a_dialect_writes_is_read_back(dialect: toolmend.Dialect, calls: list[ToolCall]) -> None:
     try:

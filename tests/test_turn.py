@@ -353,7 +353,7 @@ class TestReader:
             dialect="hermes",
         )
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.lists(
             st.sampled_from(["a", " ", "\n", PING, DUNE, "<tool_call>", "<think>", "</think>", "</s>"]), max_size=8

@@ -517,7 +517,7 @@ def test_a_stream_that_is_given_up_hangs_up(family: str, scripted: Scripted) -> 
         stream: Any = client.chat.completions.create(**asked(stream=True))
         assert next(stream).choices[0].delta.content == "on and"
         stream.close()
-        assert scripted.left.wait(5)
+        assert scripted.left.wait(60)
 
 
 async def test_an_asynchronous_stream_that_is_given_up_hangs_up(family: str, scripted: Scripted) -> None:
@@ -527,7 +527,7 @@ async def test_an_asynchronous_stream_that_is_given_up_hangs_up(family: str, scr
         stream: Any = await client.chat.completions.create(**asked(stream=True))
         assert (await anext(stream)).choices[0].delta.content == "on and"
         await stream.close()
-        assert await asyncio.to_thread(scripted.left.wait, 5)
+        assert await asyncio.to_thread(scripted.left.wait, 60)
 
 
 def test_text_arrives_before_the_rest_is_written(family: str, scripted: Scripted) -> None:

@@ -150,7 +150,7 @@ def test_arguments_that_json_cannot_hold_come_again_whole() -> None:
     assert [(part.args, part.tool_call_id) for part in assembled(events)] == [('{"height": "NaN"}', "1")]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(text=texts, edges=st.lists(st.integers(0, 10_000), max_size=12), truncated=st.booleans())
 async def test_the_calls_are_the_same_as_without(text: str, edges: list[int], truncated: bool) -> None:
     stamps = {"finish_reason": "length"} if truncated else None

@@ -135,7 +135,7 @@ class SlowServer:
     """Streams a chat completion piece by piece and notices when nobody reads on."""
 
     def __init__(self) -> None:
-        self.begun = self.ended = self.dropped = 0
+        self.begun = self.written = self.ended = self.dropped = 0
         self.port = 0
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -175,6 +175,7 @@ class SlowServer:
             line = f"data: {json.dumps(chunk)}\n\n".encode()
             writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
             await writer.drain()
+            self.written += 1
             await asyncio.wait([gone], timeout=0.004)
             if gone.done():
                 self.dropped += 1
@@ -197,7 +198,7 @@ async def served(**arguments: Any) -> AsyncIterator[tuple[SlowServer, Agent[None
 
 async def settled(server: SlowServer) -> bool:
     """Whether every stream has come to its end or was closed by us, soon."""
-    for _ in range(200):
+    for _ in range(3000):
         if server.begun == server.ended + server.dropped:
             return True
         await asyncio.sleep(0.01)
@@ -208,9 +209,11 @@ async def settled(server: SlowServer) -> bool:
 @pytest.mark.parametrize("stream_arguments", [False, True])
 async def test_a_cancelled_run_closes_its_http_stream(stream_arguments: bool) -> None:
     async with served(mode="native", stream_arguments=stream_arguments) as (server, agent):
-        for wait in (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07):
+        for pieces in (0, 1, 2, 4, 6, 8, 10, 12):
+            written = server.written
             run = asyncio.create_task(run_agent("run_stream_events", agent, "Go"))
-            await asyncio.sleep(wait)
+            while server.written < written + pieces:
+                await asyncio.sleep(0.001)
             run.cancel()
             with suppress(asyncio.CancelledError):
                 await run

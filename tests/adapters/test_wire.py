@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -328,7 +327,7 @@ def test_a_stream_is_read_the_same_at_every_cut(make: Any, data: bytes) -> None:
 
 
 @given(st.sampled_from(ALL_STREAMS), st.lists(st.integers(0, 5000), max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_stream_is_read_the_same_in_any_pieces(case: tuple[Any, bytes], cuts: list[int]) -> None:
     make, data = case
     edges = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
@@ -554,15 +553,14 @@ def test_what_is_kept_of_an_unfinished_event_can_be_asked() -> None:
         assert stream.pending == 0
 
 
+@pytest.mark.timeout(120)  # quadratic time would take longer, linear time a second
 @pytest.mark.parametrize("size", [1, 1000])
 def test_time_grows_with_the_input(size: int) -> None:
-    """An event in tiny pieces, and many events at once; quadratic time would take minutes."""
+    """An event in tiny pieces, and many events at once."""
     long = sse(chunk(delta("a " * 100_000))) if size == 1 else streamed("a <b " * 10_000)
-    started = time.perf_counter()
     through(chat(), *(long[at : at + size] for at in range(0, len(long), size)))
     row = lines(line("a " * 100_000)) if size == 1 else lines(*map(line, pieces("a <b " * 10_000)))
     through(ollama(), *(row[at : at + size] for at in range(0, len(row), size)))
-    assert time.perf_counter() - started < 10
 
 
 # ------------------------------------------------------------------------------------------------ requests
@@ -853,7 +851,7 @@ FULL = request(
 
 
 @given(damaged(FULL), st.sampled_from([ChatExchange, OllamaExchange]))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_a_damaged_request_raises_nothing_unexpected(body: Any, kind: type[Exchange]) -> None:
     try:
         exchange = kind(body)
@@ -884,7 +882,7 @@ LINES = [
 
 
 @given(damaged(EVENTS), damaged(LINES), st.booleans())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_a_damaged_stream_raises_nothing(events: Any, said: Any, prompted: bool) -> None:
     for kind, data in ((ChatExchange, events), (OllamaExchange, said)):
         for one in (True, False):
@@ -897,7 +895,7 @@ def test_a_damaged_stream_raises_nothing(events: Any, said: Any, prompted: bool)
 
 
 @given(damaged({**reply(tagged(), tool_calls=[NATIVE]), **line(tagged(), done=True)}), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_reply_raises_nothing(body: Any, prompted: bool) -> None:
     for kind in (ChatExchange, OllamaExchange):
         (marked(kind) if prompted else kind(request())).reply(body)
@@ -906,7 +904,7 @@ def test_a_damaged_reply_raises_nothing(body: Any, prompted: bool) -> None:
 @given(
     st.lists(st.binary(max_size=30) | st.sampled_from([b"\n", b"\r", b"data: ", b"{", b"[DONE]", b"\n\n"]), max_size=30)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_bytes_that_are_no_stream_pass(data: list[bytes]) -> None:
     for make in (chat, ollama):
         assert through(make(), *data) == b"".join(data)

@@ -22,6 +22,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from tests.adapters.pydantic_ai_scripts import run_agent
 from tests.servers import MlxServer
+from tests.systems import Weather
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 from toolmend.demo.agents import Server, ask_langgraph, ask_pydantic_ai
@@ -30,18 +31,6 @@ from toolmend.demo.replies import DEFAULT, REPLIES
 
 ASK = pytest.mark.parametrize("ask", [ask_pydantic_ai, ask_langgraph], ids=["pydantic_ai", "langgraph"])
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-class Weather:
-    """A tool that writes down what it was asked."""
-
-    def __init__(self) -> None:
-        self.cities: list[str] = []
-
-    def get_weather(self, city: str) -> str:
-        """Get the weather of a city."""
-        self.cities.append(city)
-        return f"sunny in {city}"
 
 
 @ASK

@@ -31,6 +31,7 @@ from tests.adapters.broken_server import error, serving
 from tests.adapters.langchain_scripts import WAYS, Way, get_weather
 from tests.adapters.pydantic_ai_scripts import fence, run_agent
 from tests.adapters.wire_ways import CHATS, before, calls_in, transport
+from tests.systems import Weather
 from toolmend.adapters.langchain import FallbackToolChatModel
 from toolmend.adapters.pydantic_ai import FallbackToolModel
 from toolmend.demo.replies import DEFAULT
@@ -41,18 +42,6 @@ Sent = list[dict[str, Any]]
 
 def roles(body: dict[str, Any]) -> list[str]:
     return [message["role"] for message in body["messages"]]
-
-
-class Weather:
-    """A tool that writes down what it was asked."""
-
-    def __init__(self) -> None:
-        self.cities: list[str] = []
-
-    def get_weather(self, city: str) -> str:
-        """Tell the weather in a city."""
-        self.cities.append(city)
-        return f"sunny in {city}"
 
 
 def pydantic_history() -> list[ModelMessage]:

@@ -75,7 +75,7 @@ def test_the_name_is_found_in_every_format(dialect: Dialect) -> None:
     assert dissect(dialect.sample.replace("find_book", "burn_book")).calls[0].name == "burn_book"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.sampled_from([CALL, "text ", "\n", "<think>", "</think>", "```\n", '{"name": "x", "arguments": {}}', "é"])

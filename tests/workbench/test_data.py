@@ -123,7 +123,7 @@ def test_a_call_is_written_in_every_format(dialect: Any) -> None:
 titles = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(titles, min_size=1, max_size=3),
     st.sampled_from(["hermes", "qwen3_coder", "glm45", "mistral", "fenced_json"]),

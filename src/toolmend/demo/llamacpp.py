@@ -10,7 +10,6 @@ import http.client
 import importlib
 import importlib.util
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
 from toolmend.demo.templates import TEMPLATES
@@ -122,10 +121,5 @@ class LlamaServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -50,19 +50,14 @@ TURNS: Final = """\
 """
 """Knows users and assistants alone, strictly in turn, as the first templates of Gemma and Mistral do."""
 
-HERMES: Final = """\
+_FRAME = """\
 {%- set ns = namespace(system='You are a helpful assistant.') -%}
 {%- if messages and messages[0].role == 'system' -%}
     {%- set ns.system = messages[0].content -%}
 {%- endif -%}
 {{- '<|im_start|>system\\n' ~ ns.system -}}
 {%- if tools -%}
-    {{- '\\n\\n# Tools\\n\\nThese functions may be called. Their signatures:\\n<tools>' -}}
-    {%- for tool in tools -%}
-        {{- '\\n' ~ (tool | tojson) -}}
-    {%- endfor -%}
-    {{- '\\n</tools>\\n\\nTo call one, write its name and arguments as JSON between tags:\\n' -}}
-    {{- '<tool_call>\\n{"name": "the name", "arguments": {}}\\n</tool_call>' -}}
+@tools@
 {%- endif -%}
 {{- '<|im_end|>\\n' -}}
 {%- for message in messages -%}
@@ -81,8 +76,7 @@ HERMES: Final = """\
         {%- endif -%}
         {%- for call in message.tool_calls -%}
             {%- set tool_call = call.function if call.function else call -%}
-            {{- '\\n<tool_call>\\n{"name": "' ~ tool_call.name ~ '", "arguments": ' -}}
-            {{- (tool_call.arguments | tojson) ~ '}\\n</tool_call>' -}}
+@call@
         {%- endfor -%}
         {{- '<|im_end|>\\n' -}}
     {%- elif message.role != 'system' or not loop.first -%}
@@ -93,15 +87,31 @@ HERMES: Final = """\
     {{- '<|im_start|>assistant\\n' -}}
 {%- endif -%}
 """
+
+
+def _shows_tools(tools: str, call: str) -> str:
+    """A template that shows tools, from how it lists them and how it writes `tool_call`."""
+    return _FRAME.replace("@tools@\n", tools).replace("@call@\n", call)
+
+
+HERMES: Final = _shows_tools(
+    tools="""\
+    {{- '\\n\\n# Tools\\n\\nThese functions may be called. Their signatures:\\n<tools>' -}}
+    {%- for tool in tools -%}
+        {{- '\\n' ~ (tool | tojson) -}}
+    {%- endfor -%}
+    {{- '\\n</tools>\\n\\nTo call one, write its name and arguments as JSON between tags:\\n' -}}
+    {{- '<tool_call>\\n{"name": "the name", "arguments": {}}\\n</tool_call>' -}}
+""",
+    call="""\
+            {{- '\\n<tool_call>\\n{"name": "' ~ tool_call.name ~ '", "arguments": ' -}}
+            {{- (tool_call.arguments | tojson) ~ '}\\n</tool_call>' -}}
+""",
+)
 """Shows the tools and writes calls as JSON between `<tool_call>` tags, as Hermes and Qwen2.5 do."""
 
-CODER: Final = """\
-{%- set ns = namespace(system='You are a helpful assistant.') -%}
-{%- if messages and messages[0].role == 'system' -%}
-    {%- set ns.system = messages[0].content -%}
-{%- endif -%}
-{{- '<|im_start|>system\\n' ~ ns.system -}}
-{%- if tools -%}
+CODER: Final = _shows_tools(
+    tools="""\
     {{- '\\n\\n# Tools\\n\\nThese functions may be called:\\n\\n<tools>' -}}
     {%- for tool in tools -%}
         {%- set function = tool.function if tool.function else tool -%}
@@ -112,40 +122,16 @@ CODER: Final = """\
     {{- '\\n</tools>\\n\\nTo call one, write:\\n\\n' -}}
     {{- '<tool_call>\\n<function=the_name>\\n<parameter=its_parameter>\\nvalue\\n' -}}
     {{- '</parameter>\\n</function>\\n</tool_call>' -}}
-{%- endif -%}
-{{- '<|im_end|>\\n' -}}
-{%- for message in messages -%}
-    {%- if message.role == 'tool' -%}
-        {%- if loop.first or messages[loop.index0 - 1].role != 'tool' -%}
-            {{- '<|im_start|>user' -}}
-        {%- endif -%}
-        {{- '\\n<tool_response>\\n' ~ message.content ~ '\\n</tool_response>' -}}
-        {%- if loop.last or messages[loop.index0 + 1].role != 'tool' -%}
-            {{- '<|im_end|>\\n' -}}
-        {%- endif -%}
-    {%- elif message.role == 'assistant' and message.tool_calls -%}
-        {{- '<|im_start|>assistant' -}}
-        {%- if message.content -%}
-            {{- '\\n' ~ message.content -}}
-        {%- endif -%}
-        {%- for call in message.tool_calls -%}
-            {%- set tool_call = call.function if call.function else call -%}
+""",
+    call="""\
             {{- '\\n<tool_call>\\n<function=' ~ tool_call.name ~ '>\\n' -}}
             {%- for name, value in tool_call.arguments | items -%}
                 {%- set text = value if value is string else value | tojson -%}
                 {{- '<parameter=' ~ name ~ '>\\n' ~ text ~ '\\n</parameter>\\n' -}}
             {%- endfor -%}
             {{- '</function>\\n</tool_call>' -}}
-        {%- endfor -%}
-        {{- '<|im_end|>\\n' -}}
-    {%- elif message.role != 'system' or not loop.first -%}
-        {{- '<|im_start|>' ~ message.role ~ '\\n' ~ (message.content or '') ~ '<|im_end|>\\n' -}}
-    {%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-    {{- '<|im_start|>assistant\\n' -}}
-{%- endif -%}
-"""
+""",
+)
 """Shows the tools and writes calls as tagged parameters, as Qwen3-Coder does."""
 
 TEMPLATES: Final[Mapping[str, str]] = MappingProxyType(

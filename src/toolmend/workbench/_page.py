@@ -7,7 +7,7 @@ import html
 __all__ = ["page_of"]
 
 _CSS = """
-:root{color-scheme:light dark}h1,td{overflow-wrap:anywhere}
+:root{color-scheme:light dark}h1,code,td:last-child{overflow-wrap:anywhere}
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
 table{border-collapse:collapse;width:100%}
 td,th{border-bottom:1px solid #ddd;padding:.35rem .5rem;text-align:left;vertical-align:top}

@@ -17,8 +17,8 @@ __all__ = ["report_page", "report_terminal"]
 
 _SHOWN = 20
 _CSS = """
-td.n{text-align:right;font-variant-numeric:tabular-nums;width:4rem;white-space:nowrap}td.bar{width:50%}
-.bar div{background:#4a90d9;height:1rem;border-radius:2px}.bar div.bad{background:#d9574a}
+td.name{overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums;width:4rem;white-space:nowrap}
+td.bar{width:50%}.bar div{background:#4a90d9;height:1rem;border-radius:2px}.bar div.bad{background:#d9574a}
 """
 
 
@@ -74,7 +74,7 @@ def _chart(title: str, counts: Mapping[str, int]) -> str:
     most = max(1, *counts.values())
     bad = ' class="bad"' if title == "Troubles" else ""
     rows = "".join(
-        f'<tr><td>{html.escape(name)}</td><td class="n">{count}</td>'
+        f'<tr><td class="name">{html.escape(name)}</td><td class="n">{count}</td>'
         f'<td class="bar"><div{bad} style="width:{100 * count / most:.1f}%"></div></td></tr>'
         for name, count in counts.items()
     )
