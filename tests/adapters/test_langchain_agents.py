@@ -471,6 +471,19 @@ def test_what_is_no_call_or_has_one_that_runs_is_not_asked_for_again(text: str) 
     assert script.seen[-1][0][-1].type != "human" or len(script.seen) == 1
 
 
+def test_a_call_copied_out_of_a_result_is_not_asked_for_again() -> None:
+    @tool
+    def read_page() -> str:
+        """Reads a page."""
+        return PARIS
+
+    script = Turns(replies=[call("read_page"), PARIS, "Never."])
+    agent = create_agent(script, [*TOOLS, read_page], middleware=[FallbackToolMiddleware(reask=1)])
+    reply = agent.invoke(QUESTION)["messages"][-1]
+    assert (reply.type, reply.text) == ("ai", PARIS)
+    assert reply.response_metadata["toolmend"]["failures"] == ["copied from a tool result"]
+
+
 def test_without_tools_nothing_is_asked_for_again() -> None:
     script = Turns(replies=[UNKNOWN, "Never."])
     agent = create_agent(script, [], middleware=[FallbackToolMiddleware(reask=1)])

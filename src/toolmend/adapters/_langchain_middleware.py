@@ -4,15 +4,11 @@ The middleware stands around each request of the model. It puts the wrapper in t
 notes on a reply tells it whether a call was written that cannot run. Such a reply would end the agent's loop, and so
 would a native call with broken arguments: the model is told what is wrong and asked again. The history keeps only the
 last of these replies.
-
-A fence that names no tool of ours is no call to the wrapper, since examples look like that. Here it is taken for one if
-the reply ends with it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 try:
@@ -25,13 +21,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 
 from toolmend._errors import ToolmendError
 from toolmend._turn import Turn
-from toolmend._types import ToolCall, ToolSpec
+from toolmend.adapters._complaint import complaint_about
 from toolmend.adapters._langchain_request import as_openai
 from toolmend.adapters.langchain import FallbackToolChatModel
 
 __all__ = ["FallbackToolMiddleware"]
 
-_NAME = re.compile(r"""["'](?:name|tool|tool_name|function|action)["']\s*:\s*["']([\w.:/-]{1,64})["']""")
 _MODELS = 8  # wrappers that are kept: an agent has few models
 
 
@@ -107,13 +102,10 @@ def _asked_again(request: ModelRequest[Any], response: ModelResponse[Any]) -> Mo
         return None
     offered = _offered(request)
     failures = [f"the arguments of {call['name']!r} are not whole JSON" for call in reply.invalid_tool_calls]
-    failures = failures or reply.response_metadata.get("toolmend", {}).get("failures") or _names_no_tool(reply, offered)
-    if not failures:
+    failures = failures or reply.response_metadata.get("toolmend", {}).get("failures") or []
+    complaint = complaint_about(reply.text, failures, offered)
+    if not complaint:
         return None
-    complaint = (
-        f"Your tool call could not be run: {'; '.join(failures)}. Nothing was done. "
-        f"Write the call again, correctly and whole. The tools are: {', '.join(offered)}."
-    )
     answers: list[AnyMessage] = [
         ToolMessage(complaint, name=call["name"] or "unknown", tool_call_id=call["id"] or "", status="error")
         for call in reply.invalid_tool_calls
@@ -127,13 +119,3 @@ def _offered(request: ModelRequest[Any]) -> list[str]:
     wanted = request.response_format
     answers = wanted.schema_specs if isinstance(wanted, ToolStrategy) else ()
     return [*(tool.name for tool in turn.tools), *(answer.name for answer in answers)]
-
-
-def _names_no_tool(reply: AIMessage, offered: Iterable[str]) -> list[str]:
-    """What to say of a reply that ends with a call of something that is no tool."""
-    names = dict.fromkeys(_NAME.findall(reply.text)).keys() - set(offered)
-    if not offered or not names:
-        return []
-    items = Turn(ToolSpec(name=name) for name in sorted(names)).read(reply.text)
-    last = items[-1] if items else ""
-    return [f"no tool {last.name!r} is offered"] if isinstance(last, ToolCall) else []

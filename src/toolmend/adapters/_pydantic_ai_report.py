@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai.exceptions import ModelRetry
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
 
 from toolmend._recovery import OnRecovery, Recovery, current_span, tell
 from toolmend._turn import Reader, Turn
+from toolmend.adapters._complaint import complaint_about
+from toolmend.adapters._pydantic_ai_request import offered_tools
 
-__all__ = ["Report"]
+__all__ = ["Report", "check_calls"]
 
 Mode = Literal["native", "prompt"]
 
@@ -65,3 +69,18 @@ class Report:
             return response
         self.close()
         return self.noted_in(response)
+
+
+def check_calls(response: ModelResponse, params: ModelRequestParameters) -> None:
+    """Look for a call that was written and cannot run, in a response without any that does.
+
+    Raises:
+        ModelRetry: there is one; the framework then tells the model what is wrong.
+    """
+    if response.state != "complete" or any(isinstance(part, ToolCallPart) for part in response.parts):
+        return
+    text = "\n".join(part.content for part in response.parts if isinstance(part, TextPart))
+    failures = (response.provider_details or {}).get("toolmend", {}).get("failures", [])
+    complaint = complaint_about(text, failures, [tool.name for tool in offered_tools(params)])
+    if complaint:
+        raise ModelRetry(complaint)

@@ -35,7 +35,7 @@ try:
 except ImportError:  # pragma: no cover - it is private; without it only its complaints are missed
     resolve_tool_choice = None
 
-__all__ = ["Outgoing", "RequestArguments"]
+__all__ = ["Outgoing", "RequestArguments", "offered_tools"]
 
 RequestArguments = tuple[list[ModelMessage], ModelSettings | None, ModelRequestParameters]
 """What `Model.request` takes: messages, settings, parameters."""
@@ -84,7 +84,7 @@ class Outgoing:
         messages = native[0]
         # The server goes on with a suspended response by itself: nothing about it may change.
         suspended = is_suspended(messages)
-        specs = [] if suspended else _offered(params)
+        specs = [] if suspended else offered_tools(params)
         self.rewritable = not suspended and (bool(specs) or mentions_tools(messages))
         names, required = _permitted(settings, params, {spec.name for spec in specs})
         specs = [spec for spec in specs if spec.name in names]
@@ -161,7 +161,7 @@ class Outgoing:
         return cast("ModelSettings", kept) if kept else None
 
 
-def _offered(params: ModelRequestParameters) -> list[ToolSpec]:
+def offered_tools(params: ModelRequestParameters) -> list[ToolSpec]:
     """The tools a model may know of: those it has yet to search for are withheld."""
     visibility = getattr(params, "visibility_of", None)  # not in the first versions
     return [

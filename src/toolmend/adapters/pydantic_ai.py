@@ -39,7 +39,7 @@ from toolmend.adapters._probe import aask_first
 from toolmend.adapters._pydantic_ai_again import SecondTry
 from toolmend.adapters._pydantic_ai_asking import Asking
 from toolmend.adapters._pydantic_ai_reply import recovered
-from toolmend.adapters._pydantic_ai_report import Report
+from toolmend.adapters._pydantic_ai_report import Report, check_calls
 from toolmend.adapters._pydantic_ai_request import Outgoing, RequestArguments
 
 try:
@@ -285,8 +285,13 @@ class FallbackToolModel(WrapperModel):
 class FallbackTools(AbstractCapability[Any]):
     """Wraps whatever model serves an agent's requests in a `FallbackToolModel`; pydantic-ai 2.62 or newer.
 
-    The attributes are the arguments of `FallbackToolModel`. The framework wants a new wrapper for
-    each request; the memory of servers that cannot take tools lives here.
+    The attributes are the arguments of `FallbackToolModel`, and `reask`. The framework wants a new
+    wrapper for each request; the memory of servers that cannot take tools lives here.
+
+    Args:
+        reask: ask the model again, as often as the agent's retries for output allow, when it wrote a call
+            that cannot be read, or that names no tool, and no other; else such a reply is text. Not for
+            `run_stream`: it cannot ask again, and says so with an error.
 
     Raises:
         ToolmendError: the mode is unknown; or, when it is imported, pydantic-ai is too old.
@@ -299,16 +304,23 @@ class FallbackTools(AbstractCapability[Any]):
     preflight: bool = False
     refusals: Refusals = field(default_factory=Refusals, compare=False, repr=False)
     on_recovery: OnRecovery | None = field(default=None, compare=False, repr=False)
+    reask: bool = False
 
     def __post_init__(self) -> None:
         _check(self.mode)
 
     @classmethod
     def from_spec(
-        cls, *, mode: Mode = "auto", hold_text: bool = False, stream_arguments: bool = False, preflight: bool = False
+        cls,
+        *,
+        mode: Mode = "auto",
+        hold_text: bool = False,
+        stream_arguments: bool = False,
+        preflight: bool = False,
+        reask: bool = False,
     ) -> Any:
         """Build it from an agent spec."""
-        return cls(mode=mode, hold_text=hold_text, stream_arguments=stream_arguments, preflight=preflight)
+        return cls(mode=mode, hold_text=hold_text, stream_arguments=stream_arguments, preflight=preflight, reask=reask)
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model wrapped, unless it is already."""
@@ -316,6 +328,12 @@ class FallbackTools(AbstractCapability[Any]):
             return None
         names = ("mode", "options", "hold_text", "stream_arguments", "preflight", "refusals", "on_recovery")
         return FallbackToolModel(model, **{name: getattr(self, name) for name in names})
+
+    async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
+        """Ask again where a call was written that cannot run, if that is wanted."""
+        if self.reask:
+            check_calls(response, request_context.model_request_parameters)
+        return response
 
 
 if not hasattr(AbstractCapability, "get_wrapper_model"):
