@@ -54,7 +54,9 @@ class FollowedBody:
             return self._end
         end = self._body.close()
         self.whole = self._body.whole
-        return end
+        at = len(self._last) - (self._read - end)
+        found = self._follows.match(self._last, at) if at >= 0 else None
+        return end + (found.end() - at if found else 0)
 
 
 class ChosenBody:

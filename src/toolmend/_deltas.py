@@ -183,9 +183,10 @@ class JsonDeltas:
                 self._pieces.begin(tool.name)
                 yield from self._arguments(tool)
             elif name is None and char == "{" and key not in _OWN and (tool := self._tools.get(key)):
-                name = key  # keyed by the name; any other key behind it makes it no call
                 self._pieces.begin(tool.name)
                 yield from self._arguments(tool)
+                if (yield from self._char()) != "}":
+                    raise _Stop  # keyed by the name: any other key makes it several calls, or none
             else:
                 yield from self._raw()
             if (yield from self._char()) == ",":

@@ -20,7 +20,7 @@ import regex
 
 from toolmend._blocks import LEFTOVER, NotHere
 
-__all__ = ["ARGUMENT_KEYS", "ID_KEYS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
+__all__ = ["ARGUMENT_KEYS", "ID_KEYS", "KINDS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
 
 NAME_KEYS = (
     "name", "tool_name", "function_name", "recipient_name", "tool", "function",
@@ -44,9 +44,11 @@ WRAPPER_KEYS = (
 ID_KEYS = ("id", "call_id", "tool_call_id")
 """Under which keys models write the call's id."""
 
-_OTHERS = frozenset({*ID_KEYS, "index", "thought", "thoughts", "reasoning"})
+_OTHERS = frozenset({*ID_KEYS, "index", "thought", "thoughts", "reasoning", "reason", "role", "content"})
 _FIRST = _OTHERS.union(NAME_KEYS, ARGUMENT_KEYS, WRAPPER_KEYS)
-_KINDS = frozenset({"function", "function_call", "tool_call", "tool_use", "tool", "call"})
+KINDS = frozenset({"function", "function_call", "tool_call", "tool_use", "tool", "call"})
+"""What models write under ``"type"`` to say that an object is a call."""
+
 _HEAD = regex.compile(
     r"""[\[\s]{0,64}\{\s{0,64}(?:(?P<q>["'])(?P<key>[^"'\n]{1,80})(?P=q)|(?P<key>[A-Za-z_]\w{0,79}))\s{0,16}:\s{0,64}"""
     r"""(?:"(?P<value>[^"\n]{0,128})"|'(?P<value>[^'\n]{0,128})'|(?P<other>[^"'\s]))"""
@@ -86,7 +88,7 @@ class CallHead:
         if key in NAME_KEYS and value is not None:
             return value in self._names
         if key == "type":
-            return value in _KINDS
+            return value in KINDS
         if key == "role":
             return value == "assistant"
         return key in _FIRST or (found["other"] == "{" and key in self._names)
@@ -110,7 +112,7 @@ def _tail(closer: str) -> regex.Pattern[str]:
     else:
         more = r"(?P<more>\{|\[(?=[\s\[{\"'\]]))"  # a list, not a closer such as [END]
         space, ends = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|{more}|(?P<end>{LEFTOVER})"
-    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`\[]))")
+    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`\[*]))")
 
 
 _NONE = "(?!)"

@@ -24,6 +24,8 @@ _LOOSE = re.compile(r"(?P<quote>[\"']?)(?P<key>[A-Za-z_](?:\w|\\_)*+)(?P=quote)\
 _PAIR = re.compile(r"(?P<quote>[\"'])(?P<key>[A-Za-z_]\w*+)=(?!=)[^\"'\\\n]++(?P=quote)(?=\s*+[,)])")
 _MONEY = re.compile(r"[$€£]\s?+(?=\d)")
 _THOUSANDS = re.compile(r"(?<=\d,)\d{3}(?!\d)")
+_TYPOGRAPHIC = (("“", "”"), ("‘", "’"), ("„", "“"), ("«", "»"))
+_QUOTES = re.compile("[“”„«»‘]")
 _CLOSERS = re.compile(r"[\s\])};]*+\Z")
 _SEPARATORS = re.compile(r"[\s,;]*+")
 _STARS = re.compile(r"\*\*\s*+(?=\{)")
@@ -204,8 +206,12 @@ class Arguments:
             ended = depth < 0 or (token.group() == "," and depth == 0 and self._names(token.end()))
             if ended:
                 self.at = token.start()
-                self._repairs.append(f"{key}: took text without quotes")
                 value = self._text[start : self.at].strip()
+                inside = value[1:-1]
+                if (value[:1], value[-1:]) in _TYPOGRAPHIC and not _QUOTES.search(inside):
+                    self._repairs.append(f"{key}: read typographic quotes")
+                    return inside
+                self._repairs.append(f"{key}: took text without quotes")
                 value = value.replace("\\_", "_") if self._reader.markdown else value
                 return self._unless_placeholder(key, value, start)
         raise NotJSON(f"the value of {key} does not end")

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from toolmend._json import NotJSON, read_value, read_values
-from toolmend._json_body import ARGUMENT_KEYS, ID_KEYS, NAME_KEYS, WRAPPER_KEYS
-from toolmend._toolbox import Description, NotACall, Written
+from toolmend._json_body import ARGUMENT_KEYS, ID_KEYS, KINDS, NAME_KEYS, WRAPPER_KEYS
+from toolmend._toolbox import Description, NotACall, Toolbox, Written
 from toolmend._types import ToolCall
+from toolmend.parsers._pythonic import read_calls
 
 __all__ = ["call_object", "json_calls"]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one for each call of a history
-_BESIDE = frozenset({*NAME_KEYS, "type", "id"}) - {"action"}  # a common parameter
+_BESIDE = frozenset({"type", "id"})
 
 
 def call_object(call: ToolCall) -> str:
@@ -22,12 +23,13 @@ def call_object(call: ToolCall) -> str:
     return _ENCODER.encode({"name": call.name, "arguments": call.arguments})
 
 
-def json_calls(text: str, *, alone: bool = True) -> list[Written]:
+def json_calls(text: str, *, alone: bool = True, tools: Toolbox | None = None) -> list[Written]:
     """Read calls from JSON text: an object, several, a list, the OpenAI wire object.
 
     Args:
         text: the JSON, with nothing around it.
         alone: whether an object with a name and nothing else is a call without arguments.
+        tools: the tools that may be called, where a text in place of an object may be a call in Python's syntax.
 
     Raises:
         NotACall: it is no JSON, or not the shape of a call.
@@ -36,12 +38,15 @@ def json_calls(text: str, *, alone: bool = True) -> list[Written]:
         values, repairs = read_values(text)
     except NotJSON as error:
         raise NotACall(f"not readable as JSON: {error}") from error
-    return [written for value in values for written in _calls(value, repairs, alone=alone)]
+    return [written for value in values for written in _calls(value, repairs, alone=alone, tools=tools)]
 
 
-def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Written]:
+def _calls(value: object, repairs: Sequence[str], *, alone: bool, tools: Toolbox | None) -> list[Written]:
+    if isinstance(value, str) and tools is not None:
+        return _in_text(value, tools)
     if isinstance(value, list):
-        found = [written for item in cast("list[object]", value) for written in _calls(item, repairs, alone=alone)]
+        items = cast("list[object]", value)
+        found = [written for item in items for written in _calls(item, repairs, alone=alone, tools=tools)]
         if not found:
             raise NotACall("an empty list", meant=False)
         return found
@@ -51,11 +56,24 @@ def _calls(value: object, repairs: Sequence[str], *, alone: bool) -> list[Writte
     named = _text(fields, NAME_KEYS)
     for key in WRAPPER_KEYS if named is None else ():
         if key in fields and _may_be_calls(fields[key]):
-            return _calls(fields[key], repairs, alone=alone)
+            return _calls(fields[key], repairs, alone=alone, tools=tools)
     call_id = _text(fields, ID_KEYS)
     if isinstance(fields.get("function"), dict):
-        return [_call(fields["function"], repairs, alone=alone, call_id=call_id)]
-    return [_call(fields, repairs, alone=alone, call_id=call_id)]
+        fields = cast("dict[str, Any]", fields["function"])
+        named = _text(fields, NAME_KEYS)
+    if named:
+        return [_call(fields, repairs, alone=alone, call_id=call_id)]
+    return _keyed(fields, repairs)
+
+
+def _in_text(text: str, tools: Toolbox) -> list[Written]:
+    """Calls in Python's syntax inside of a string."""
+    found: list[Written] = []
+    for call in read_calls(text, tools):
+        if isinstance(call, NotACall):
+            raise call
+        found.append(call)
+    return found
 
 
 def _may_be_calls(value: object) -> bool:
@@ -74,12 +92,12 @@ def _text(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
 
 
 def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: str | None) -> Written:
-    name = _text(fields, NAME_KEYS)
-    if not name:
-        return _keyed(fields, repairs)
+    named = next(key for key in NAME_KEYS if isinstance(fields.get(key), str))
+    name = fields[named]
     key = next((key for key in ARGUMENT_KEYS if key in fields), None)
-    if key is None and not (alone and fields.keys() <= _BESIDE.union(ID_KEYS)):
-        beside = {key: value for key, value in fields.items() if key not in _BESIDE}
+    if key is None and not (alone and fields.keys() <= _BESIDE.union(ID_KEYS, NAME_KEYS)):
+        unsaid = {named, "id", *(("type",) if _text(fields, ("type",)) in KINDS else ())}
+        beside = {key: value for key, value in fields.items() if key not in unsaid}
         if not beside:
             raise NotACall("an object without arguments", meant=False)
         return Written(name=name, arguments=beside, loose=True, repairs=(*repairs, "took the other keys for arguments"))
@@ -97,13 +115,12 @@ def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, cal
     )
 
 
-def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> Written:
-    """``{name: {arguments}}``."""
-    [(name, arguments)] = fields.items() if len(fields) == 1 else [("", None)]
-    if not isinstance(arguments, dict):
+def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> list[Written]:
+    """``{name: {arguments}}``, perhaps with several names."""
+    if not fields or not all(isinstance(arguments, dict) for arguments in fields.values()):
         raise NotACall("an object without a tool's name", meant=False)
-    inside = cast("dict[str, Any]", arguments)
-    return Written(name=name, arguments=inside, loose=True, repairs=(*repairs, "took a key for the name"))
+    repairs = (*repairs, "took a key for the name")
+    return [Written(name=name, arguments=inside, loose=True, repairs=repairs) for name, inside in fields.items()]
 
 
 def _arguments(value: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:

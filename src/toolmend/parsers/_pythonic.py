@@ -25,7 +25,7 @@ _NAME = re.compile(r"[\"']{0,3}(?P<name>\w(?:[\w.-]|\\_)*+)[\"']{0,3}\s*+\(")
 _APART = re.compile(r"(?P<quote>[\"'])(?P<name>\w(?:[\w.-]|\\_)*+)(?P=quote)\s*+,\s*+(?=[{\"'])")
 _PAIR = re.compile(r"[A-Za-z_]\w*+\s*+=")
 _GLUE = re.compile(
-    r"(?:[\s,;\[\]()+`|]|\\(?=\n)|\#[^\n]*+|(?:and|or|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
+    r"(?:[\s,;\[\]()+`|]|\\(?:n|(?=\n))|print\s*+\((?:[^()\n\"']|\"[^\"\n(]*+\"|'[^'\n(]*+')*+\)|\#[^\n]*+|(?:and|or|then|return|await)\s++|print\s*+\(|[A-Za-z_]\w*+\s*+=\s*+(?=[A-Za-z_\[\"']))*+"
 )
 _AFTER_CALL = re.compile(r"[\"'`]{0,3}(?:\[[^\]\n]{0,60}\])*+" + _GLUE.pattern)  # the end of its string, a subscript
 # a string that does not close takes all the rest, lest each of its quotes be tried

@@ -1,7 +1,4 @@
-"""The family of formats that put calls in Python's syntax behind a marker; JSON may stand there as well.
-
-The marker makes a call of whatever name it has: an undeclared one is told, not taken for text.
-"""
+"""The family of formats that put calls in Python's syntax behind a marker; JSON may stand there as well."""
 
 from __future__ import annotations
 
@@ -9,23 +6,17 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
-import regex
-
-from toolmend._blocks import LEFTOVER, Block, Body
-from toolmend._call_body import CallBody
-from toolmend._composed_body import FollowedBody
+from toolmend._blocks import Block
 from toolmend._dialect import Dialect, Region
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
+from toolmend.parsers._marked_calls import calls_behind
 from toolmend.parsers._pythonic import read_calls, render_call
 from toolmend.parsers._tagged_json import any_of, unwrapped
 
 __all__ = ["TaggedCalls"]
-
-_CALL = r"(?:\[\s{0,16})?[\"']{0,3}[A-Za-z_][\w.-]{0,127}\s{0,4}\("
-_AFTER = regex.compile(rf"(?P<more>[\s,;]{{0,64}}{_CALL})|\s{{0,64}}(?P<end>{LEFTOVER})")
 
 
 class TaggedCalls(Dialect):
@@ -50,13 +41,8 @@ class TaggedCalls(Dialect):
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """The marker with a name and its bracket behind it, or with a brace."""
         closer = any_of(self.closers)
-        follows = regex.compile(rf"\s{{0,64}}(?:{closer})")
-
-        def calls(_: str, __: str) -> Body:
-            return FollowedBody(CallBody(_AFTER, strict=False), follows)
-
         return (
-            Block(rf"{self.opener}\s{{0,64}}{_CALL}", calls),
+            calls_behind(self.opener, closer),
             Block(
                 rf"{self.opener}\s{{0,64}}(?:\[\s{{0,16}})?\{{", lambda opener, _: JsonBody(opener, closer), json=True
             ),

@@ -1,7 +1,8 @@
 """The family of formats that put JSON calls behind a marker: an object or a list, with or without a closing marker.
 
 A format says which markers it has and how it writes; the JSON between them is read like that of every other format,
-whatever keys it uses and whatever had to be mended in it.
+whatever keys it uses and whatever had to be mended in it. Models that were asked for calls in Python's syntax put those
+behind the marker they know.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from toolmend._composed_body import FollowedBody
 from toolmend._dialect import Dialect, Region
 from toolmend._json import past
 from toolmend._json_body import JsonBody
-from toolmend._toolbox import Toolbox, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
+from toolmend.parsers._marked_calls import are_calls, calls_behind
+from toolmend.parsers._pythonic import read_calls
 
 __all__ = ["NEVER", "SEVERAL", "TaggedJson", "any_of", "unwrapped"]
 
@@ -69,7 +72,7 @@ class TaggedJson(Dialect):
     """
 
     opener: ClassVar[str]
-    first: ClassVar[str] = r"[{\[]"
+    first: ClassVar[str] = r"(?:\{|\[(?=\s{0,64}[\[{\]]))"
     closers: ClassVar[tuple[str, ...]] = ()
     trailers: ClassVar[tuple[str, ...]] = ()
     around: ClassVar[tuple[str, ...]] = ()
@@ -87,11 +90,22 @@ class TaggedJson(Dialect):
             inside = JsonBody(opener, closer, again=self.opener)
             return FollowedBody(inside, regex.compile(follows)) if self.trailers else inside
 
-        return [Block(rf"{self.opener}\s{{0,64}}{self.first}", body, json=True), *map(Block.markup, self.around)]
+        return [
+            self.calls(f"{closer}|{any_of(self.trailers)}", tools),
+            Block(rf"{self.opener}\s{{0,64}}{self.first}", body, json=True),
+            *map(Block.markup, self.around),
+        ]
 
-    def parse(self, region: Region) -> list[Written]:
+    def calls(self, closer: str, tools: Toolbox) -> Block:
+        """The marker with calls in Python's syntax behind it."""
+        return calls_behind(self.opener, closer)
+
+    def parse(self, region: Region) -> Sequence[Written | NotACall]:
         """The calls between the markers."""
-        calls = self.read(unwrapped(region.text, self.opener, self.trailers, self.closers))
+        text = unwrapped(region.text, self.opener, self.trailers, self.closers)
+        if are_calls(text):
+            return read_calls(text, region.tools)
+        calls = self.read(text)
         return [replace(call, repairs=tuple(line for line in call.repairs if line not in self.usual)) for call in calls]
 
     def read(self, text: str) -> list[Written]:

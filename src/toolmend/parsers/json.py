@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from toolmend._blocks import LINE, Block, NotHere
+from toolmend._blocks import LINE, Block, Body, NotHere
 from toolmend._dialect import Dialect, Region
 from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import call_object, json_calls
+from toolmend.parsers._dress import ITEM, announces_calls, dressed
 
 __all__ = ["Json"]
 
 _LABEL = r"(?i:\b(?:tool|function)[ _-]?calls?|\bcall|\baction)[ \t]{0,4}:\s{0,8}"
+_MARKS = r"(?:`|\*{2})"
+_MARK = re.compile(rf"{_MARKS}[{{\[]")
 _START = re.compile(r"[{\[]")
 
 
@@ -40,13 +43,18 @@ class Json(Dialect):
                 raise NotHere
             return JsonBody(opener, head=CallHead(tools))
 
+        def item(opener: str, lead: str) -> Body:
+            if lead.strip() and not announces_calls(lead):
+                raise NotHere
+            return marked(opener, lead) if _MARK.search(opener) else JsonBody(opener, head=CallHead(tools))
+
+        def marked(opener: str, _: str) -> Body:
+            return dressed(JsonBody(opener, rf"{_MARKS}(?=[ \t]{{0,16}}\n)", CallHead(tools), only=True), opener)
+
         return (
             Block(f"(?:{LINE}|{_LABEL}){start}", lambda opener, _: JsonBody(opener, head=CallHead(tools)), "plain"),
-            Block(
-                f"{LINE}`{start}",
-                lambda opener, _: JsonBody(opener, r"`(?=[ \t]{0,16}\n)", CallHead(tools), only=True),
-                "plain",
-            ),
+            Block(f"{LINE}{_MARKS}{start}", marked, "plain"),
+            Block(f"{LINE}{ITEM}{_MARKS}?{start}", item, "plain"),
             Block(f"{behind}{start}", after_reasoning, "plain"),
         )
 
@@ -55,7 +63,7 @@ class Json(Dialect):
         start = _START.search(region.text)
         if not start:
             raise NotACall("no JSON")
-        return json_calls(region.text[start.start() :].removesuffix("`"), alone=False)
+        return json_calls(region.text[start.start() :].rstrip("`*"), alone=False, tools=region.tools)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """An object a line."""

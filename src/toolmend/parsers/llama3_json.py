@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from toolmend._blocks import Block
+from toolmend._toolbox import Toolbox
 from toolmend._types import ToolCall
+from toolmend.parsers._marked_calls import calls_behind
 from toolmend.parsers._tagged_json import SEVERAL, TaggedJson
 
 __all__ = ["Llama3Json"]
@@ -25,6 +28,10 @@ class Llama3Json(TaggedJson):
     head = "<|python_tag|>"
     keys = ("name", "parameters")
     usual = (SEVERAL,)
+
+    def calls(self, closer: str, tools: Toolbox) -> Block:
+        """For declared names: what else stands here is code for an interpreter."""
+        return calls_behind(self.opener, closer, tools.names)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """All objects behind one marker."""

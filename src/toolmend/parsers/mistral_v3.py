@@ -16,14 +16,17 @@ from toolmend._blocks import Block
 from toolmend._dialect import Dialect, Region
 from toolmend._json import past
 from toolmend._json_body import JsonBody
-from toolmend._toolbox import Toolbox, Written
+from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
+from toolmend.parsers._marked_calls import are_calls, calls_behind
+from toolmend.parsers._pythonic import read_calls
 
 __all__ = ["MistralV3"]
 
 _MARKER = re.compile(r"\[TOOL_CALLS\]?+\s*+")
 _GOOD_ID = re.compile(r"[A-Za-z0-9]{9}")
+_CLOSER = r"\[/TOOL_CALLS\]"
 _ANOTHER = regex.compile(r"[\s,;]{0,64}(?:\{|\[\s{0,16}\{)")
 
 
@@ -51,11 +54,13 @@ class MistralV3(Dialect):
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """The marker with a bracket behind it."""
         opener = r"\[TOOL_CALLS\]?\s{0,64}(?:\{|\[\s{0,16}\{)"
-        return (Block(opener, lambda opener, _: _Body(opener, again=r"\[TOOL_CALLS\]")),)
+        json_body = Block(opener, lambda opener, _: _Body(opener, again=r"\[TOOL_CALLS\]"))
+        return (calls_behind(r"\[TOOL_CALLS\]?", _CLOSER), json_body)
 
-    def parse(self, region: Region) -> list[Written]:
+    def parse(self, region: Region) -> Sequence[Written | NotACall]:
         """The calls behind the marker."""
-        return json_calls(region.text[past(_MARKER, region.text, 0) :])
+        text = region.text[past(_MARKER, region.text, 0) :]
+        return read_calls(text.removesuffix("[/TOOL_CALLS]"), region.tools) if are_calls(text) else json_calls(text)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A list of all calls; an id has nine letters or digits."""
