@@ -87,14 +87,13 @@ def names_in(text: str) -> list[str]:
 
 @cache
 def _named() -> re.Pattern[str]:
-    """What stands around the name in each dialect's sample; a bare tag only before an object, for any of HTML's could be a tool's."""
+    """What stands around the name in each dialect's sample; not a bare tag, for any of HTML's could be a tool's."""
     places = dict.fromkeys([_KEYED, rf"(?m:^){_IDENTIFIER}\s?(?=\{{)"])
     for dialect in DIALECTS:
         before, name, after = dialect.sample.partition("find_book")
         before = before[-_BEFORE:].lstrip()
-        after = after[: 2 if before == "<" else 1]
-        if name and before not in ("", '"') and (before != "<" or after == ">{"):
-            places[rf"{re.escape(before)}{_IDENTIFIER}(?={re.escape(after)})"] = None
+        if name and before not in ("", "<", '"'):
+            places[rf"{re.escape(before)}{_IDENTIFIER}(?={re.escape(after[:1])})"] = None
     return re.compile("|".join(places))
 
 
