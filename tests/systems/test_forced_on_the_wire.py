@@ -141,6 +141,21 @@ def test_a_server_that_refuses_schemas_is_asked_without(stream: bool, way: Any, 
         assert "JSON list" not in server.bodies[len(answers) + 1]["messages"][0]["content"]
 
 
+LM_STUDIO = error(400, "Invalid tool_choice type: 'object'. Supported string values: none, auto, required")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("way", [transport, before])
+def test_a_server_that_refuses_only_a_named_tool(stream: bool, way: Any) -> None:
+    with serving(LM_STUDIO, LIST, LIST, LIST, "Hello") as server, way(server.base_url, []) as post:
+        for choice in (NAMED, NAMED, "required", "auto"):
+            post(CHATS, asked("Go", choice, stream))
+        assert server.sent_tools == [True, False, False, True, True]
+        assert ["response_format" in body for body in server.bodies] == [False, True, True, False, False]
+    with serving(LM_STUDIO) as server, way(server.base_url, []) as post:
+        assert post(CHATS, asked("Go", "auto", stream)).content == LM_STUDIO.body
+
+
 @pytest.mark.parametrize("status", [401, 503])
 @pytest.mark.parametrize("way", [transport, before])
 def test_other_errors_of_a_request_with_a_schema_pass(status: int, way: Any) -> None:

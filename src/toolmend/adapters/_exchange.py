@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, cast
 
+from toolmend._refusal import Refused
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
 from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
@@ -120,6 +121,11 @@ class Exchange:
     def has_tools(self) -> bool:
         """Whether a server without tools could stumble over this request."""
         return bool(self.body.get("tools")) or self.has_calls
+
+    @property
+    def choice(self) -> Refused:
+        """How a forced choice is asked for: in a word, or as an object that names a tool."""
+        return "named" if isinstance(self.body.get("tool_choice"), Mapping) else "required"
 
     @property
     def enforceable(self) -> bool:

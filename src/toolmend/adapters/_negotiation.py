@@ -14,7 +14,7 @@ from toolmend._errors import ToolmendError
 from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema
 from toolmend._recovery import OnRecovery, Recovery, tell
-from toolmend._refusal import Refusals, Refused, refuses_tools
+from toolmend._refusal import Refusals, Refused, refuses_choice, refuses_tools
 from toolmend._swallowed import swallowed
 from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
@@ -98,7 +98,8 @@ class Negotiation:
         self._enforced = settings.mode != "native" and exchange.enforceable and not self._has("schema")
         self.written = settings.mode == "prompt"
         if settings.mode == "auto":
-            self.written = self._has("tools") or (self._enforced and self._has("choice"))
+            forced = exchange.turn.forced and self._has(exchange.choice)
+            self.written = self._has("tools") or forced or (self._enforced and self._has("choice"))
             exchange.insists = self._enforced and not self.written
 
     @property
@@ -123,6 +124,9 @@ class Negotiation:
             self._remember("refuses tools")
             if refuses_system(status, said, surely=True):
                 self._takes_no_system()
+        elif self.exchange.turn.forced and refuses_choice(status, said):
+            self._ask_as_text()
+            self._settings.refusals.add(*self._asked, self.exchange.choice)
         elif self.exchange.turn.active and (lost := lost_in(status, said)):
             if lost.lasting or self.exchange.has_calls:  # else it is about a history without calls
                 self._ask_as_text()
