@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -364,6 +365,26 @@ def test_nothing_is_read_where_no_tool_may_be_called(choice: Any) -> None:
         said = lines(*map(line, pieces(tagged())), line(done=True))
         assert through(ollama(**fields), said) == said
         assert through(ollama(**fields), said[:-9]) == said[:-9]
+
+
+OPENER = (
+    "<|start|>assistant<|channel|>commentary to=functions.get_weather<|message|>"  # none is longer, as models write
+)
+PLAIN = ["README.md", "CONTRIBUTING.md", "docs/safety.md", "docs/why.md", "src/toolmend/_foreign.py"]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("make", [chat, ollama])
+def test_no_more_of_a_plain_answer_is_held_back_than_an_opener_is_long(make: Callable[[], Exchange], name: str) -> None:
+    text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
+    exchange = make()
+    stream, written, shown, held = exchange.stream(), 0, 0, 0
+    for piece in pieces(text):
+        event = sse(chunk(delta(piece))) if isinstance(exchange, ChatExchange) else lines(line(piece))
+        shown += len(text_of(stream.feed(event)))
+        written += len(piece)
+        held = max(held, len(text[shown:written].strip()))  # white space is none of the answer until more comes
+    assert held <= len(OPENER)
 
 
 @pytest.mark.parametrize("size", [2, 50, 400])
