@@ -198,7 +198,7 @@ def test_without_a_reason_a_whole_reply_is_complete() -> None:
         reply("Sunny."),
         reply(None),
         reply(""),
-        reply([{"type": "text", "text": tagged()}]),
+        reply([{"type": "text", "text": "Sunny."}, {"type": "image_url"}, 3]),
         reply(tagged(), "tool_calls", tool_calls=[{"id": "n", "function": {"name": "get_time", "arguments": "{}"}}]),
         {"error": {"message": "no"}},
         {"choices": None},
@@ -211,6 +211,29 @@ def test_without_a_reason_a_whole_reply_is_complete() -> None:
 def test_what_holds_no_call_as_text_comes_back_as_it_was(body: Any) -> None:
     assert chat().reply(body) == body
     assert ollama().reply(body) == body
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+
+@pytest.mark.parametrize("others", [[], [THOUGHT]])
+def test_content_in_parts_is_read(others: list[Any]) -> None:
+    [choice] = chat().reply(reply([*others, {"type": "text", "text": f"I look.\n{tagged()}"}]))["choices"]
+    assert choice["message"]["content"] == ([*others, {"type": "text", "text": "I look."}] if others else "I look.")
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["get_weather"]
+    parts = [[*others, {"type": "text", "text": piece}] for piece in pieces(tagged())]
+    events = sse(
+        *[chunk({"index": 0, "delta": {"content": part}}) for part in parts], chunk(delta(finish="stop")), "[DONE]"
+    )
+    said = through(chat(), events)
+    assert calls_of(said) == [PARIS]
+    shown = [part for each in deltas(said) for part in each.get("content") or ()]
+    assert shown == others * len(parts)
+
+
+def test_text_in_parts_passes_as_it_comes() -> None:
+    events = sse(*[chunk({"index": 0, "delta": {"content": [{"type": "text", "text": "Hi :)"}]}})] * 2)
+    assert through(chat(), events) == events
 
 
 def test_every_choice_is_read_for_itself() -> None:

@@ -20,6 +20,7 @@ from toolmend._turn import Options
 from toolmend.adapters._exchange import Exchange, Mode, NotReadable
 from toolmend.adapters._ollama_chat import OllamaExchange
 from toolmend.adapters._openai_chat import ChatExchange
+from toolmend.adapters._openai_functions import FunctionsExchange, has_functions
 from toolmend.adapters._sse import json_of
 from toolmend.adapters._wire_lost import lost_in
 
@@ -75,6 +76,9 @@ class Settings:
             body: object = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise NotReadable(f"the request is not JSON: {error}") from error
+        if kind is ChatExchange and has_functions(body):
+            exchange = FunctionsExchange(body, options=self.options)
+            return Negotiation(exchange, json_of(exchange.body), server, self)
         exchange = kind(body, options=self.options)
         return Negotiation(exchange, raw, server, self) if exchange.has_tools else None
 

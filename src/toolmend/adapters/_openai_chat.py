@@ -18,6 +18,7 @@ from toolmend._turn import Item
 from toolmend._types import ToolCall
 from toolmend.adapters._exchange import Exchange, ReplyStream, is_cut
 from toolmend.adapters._sse import DONE, EventSplitter, data_of, event_of, json_of
+from toolmend.adapters._wire_history import text_of
 from toolmend.adapters._wire_lost import Watched, lost_in
 
 __all__ = ["ChatExchange"]
@@ -70,15 +71,16 @@ class ChatExchange(Exchange):
         return self._message(cast("_Fields", choice), cast("_Fields", message))
 
     def _message(self, choice: _Fields, message: _Fields) -> _Fields:
-        text, finish = message.get("content"), choice.get("finish_reason")
+        text, finish = text_of(message), choice.get("finish_reason")
         choice = self.turn.mended(choice)
-        if message.get("tool_calls") or not isinstance(text, str) or not text:
+        if message.get("tool_calls") or not text:
             return choice
         said, calls = self.read(text, finish)
-        message = {**choice["message"], "content": said}
+        parts = _no_text(choice["message"])
         if not calls:
-            return {**choice, "message": message}
-        message |= {"content": said or None, "tool_calls": [_wire_call(call) for call in calls]}
+            return choice if parts is not None else {**choice, "message": {**choice["message"], "content": said}}
+        content = [*parts, {"type": "text", "text": said}] if parts else said or None
+        message = {**choice["message"], "content": content, "tool_calls": [_wire_call(call) for call in calls]}
         return {**choice, "message": message, "finish_reason": _finish(finish)}
 
 
@@ -209,16 +211,16 @@ class _Choice:
         """What becomes of one delta: itself if nothing changes, else any number of others."""
         given: Any = choice.get("delta")
         delta = cast("_Fields", given) if isinstance(given, dict) else {}
-        text, finish = delta.get("content"), choice.get("finish_reason")
+        text, finish = text_of(delta), choice.get("finish_reason")
         choice = self._exchange.turn.mended(choice)
         delta = cast("_Fields", choice["delta"]) if delta else {}
         if delta.get("tool_calls"):
             return self._native(choice, delta)
         if self._over:
             return [{**choice, "finish_reason": _finish(finish)} if finish and self._calls else choice]
-        if not ((isinstance(text, str) and text) or finish):
+        if not (text or finish):
             return [choice]
-        items = self._reader.feed(text) if isinstance(text, str) and text else []
+        items = self._reader.feed(text) if text else []
         if not finish and items == [text]:
             self._began = True
             return [choice]
@@ -226,6 +228,8 @@ class _Choice:
         pieces = self._pieces(items)
         if finish:
             pieces += self.end(finish)
+        if parts := _no_text(delta):
+            pieces.insert(0, self._piece({"content": parts}))
         if others and pieces and "content" in pieces[0]["delta"]:
             pieces[0]["delta"] = {**others, **pieces[0]["delta"]}
         elif others:
@@ -282,6 +286,15 @@ class _Choice:
 
     def _piece(self, delta: _Fields) -> _Fields:
         return {"index": self._index, "delta": delta, "finish_reason": None}
+
+
+def _no_text(message: _Fields) -> list[Any] | None:
+    """Of content in parts, those that are no text; `None` if it is not in parts."""
+    content: Any = message.get("content")
+    if not isinstance(content, list):
+        return None
+    parts = cast("list[Any]", content)
+    return [part for part in parts if not (isinstance(part, dict) and cast("_Fields", part).get("type") == "text")]
 
 
 def _note(choice: Any, key: str, watched: Watched) -> None:
