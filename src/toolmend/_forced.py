@@ -7,6 +7,7 @@ Servers that do not care ignore the schema, and some refuse it: those are asked 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -14,7 +15,7 @@ from typing import Any, cast
 from toolmend._refusal import message_of
 from toolmend._types import ToolSpec
 
-__all__ = ["EXAMPLE", "refuses_schema", "response_format", "schema_of_calls"]
+__all__ = ["EXAMPLE", "in_words", "refuses_schema", "response_format", "schema_of_calls"]
 
 EXAMPLE = '[{"name": "tool_name", "arguments": {"argument": "value"}}]'
 """How a reply looks that fits."""
@@ -56,6 +57,24 @@ def schema_of_calls(tools: Sequence[ToolSpec], *, parallel: bool = True) -> dict
 def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema as OpenAI's chat completions want it, and all servers that speak like them."""
     return {"type": "json_schema", "json_schema": {"name": "calls", "schema": schema}}
+
+
+def in_words(demand: object) -> str:
+    """What a demand for a JSON answer says, for where it must not be enforced: beside it no call could be written.
+
+    Args:
+        demand: the value of ``response_format``, or of Ollama's ``format``.
+
+    Returns:
+        A sentence for the system message; empty if nothing is demanded.
+    """
+    fields = cast("Mapping[str, Any]", demand if isinstance(demand, Mapping) else {})
+    if not demand or fields.get("type") == "text":
+        return ""
+    named: Any = fields if fields.get("type") == "json_object" else fields.get("json_schema")
+    schema: Any = cast("Mapping[str, Any]", named).get("schema") if isinstance(named, Mapping) else fields
+    said = "If you answer without a tool call, write nothing but JSON, without a code fence"
+    return f"{said}, that fits this schema:\n{json.dumps(schema)}" if schema else f"{said}."
 
 
 def refuses_schema(status: int | None, body: object) -> bool:

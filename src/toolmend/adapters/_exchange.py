@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, cast
 
+from toolmend._forced import in_words
 from toolmend._refusal import Refused
 from toolmend._turn import Options, Reader, ToolChoice, Turn
 from toolmend._types import ToolCall
-from toolmend.adapters._wire_history import Message, answer_format, as_text, foreign_texts, mentions_tools
+from toolmend.adapters._wire_history import Message, as_text, foreign_texts, mentions_tools
 from toolmend.adapters._wire_lost import Watched, lost_in
 
 __all__ = ["Exchange", "Mode", "NotReadable", "ReplyStream", "is_cut"]
@@ -140,7 +141,9 @@ class Exchange:
             flat: whether there is to be no system message.
         """
         body = {key: value for key, value in self.body.items() if key not in _NATIVE}
-        ending = answer_format(body) if self.turn.active else ""
+        ending = ""
+        if self.turn.active:  # a server holds the model to a format from the first token on
+            ending = in_words(body.pop("response_format", None) or body.pop("format", None))
         if self.turn.active:
             schema = self.turn.enforce(enforced, parallel=self.body.get("parallel_tool_calls") is not False)
             body |= self.held_to(schema) if enforced else {}

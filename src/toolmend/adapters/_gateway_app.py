@@ -23,7 +23,7 @@ from toolmend._turn import Options
 from toolmend.adapters._exchange import Mode, NotReadable
 from toolmend.adapters._gateway_chat import Answer, ChatRelay, once
 from toolmend.adapters._gateway_metrics import CONTENT_TYPE, Metrics
-from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
+from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of, parsed
 from toolmend.adapters._gateway_visitors import Visitors
 from toolmend.adapters._negotiation import Settings
 from toolmend.adapters._ollama_bridge import listed_with_tools, shown_model, tags, with_tools
@@ -120,7 +120,7 @@ class _Desk:
             yield _json(shown_model(body))
             return
         async with self._upstream.open("POST", "/api/show", request.headers.items(), body, plain=True) as response:
-            shown = _parsed(await self._upstream.read(response))
+            shown = _answered(await self._upstream.read(response))
             yield _json(with_tools(shown), response.status_code)
 
     @asynccontextmanager
@@ -128,7 +128,7 @@ class _Desk:
         ollama = await self._upstream.is_ollama()
         path = "/api/tags" if ollama else "/v1/models"
         async with self._upstream.open("GET", path, request.headers.items(), body, plain=True) as response:
-            found = _parsed(await self._upstream.read(response))
+            found = _answered(await self._upstream.read(response))
             listed = found if response.status_code >= 400 else listed_with_tools(found) if ollama else tags(found)
             yield _json(listed, response.status_code)
 
@@ -263,9 +263,8 @@ def _target(request: Request) -> str:
     return (raw + (b"?" + query if query else b"")).decode("latin-1")
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise GatewayError(502, "the server's answer is not JSON") from error
+def _answered(raw: bytes) -> dict[str, Any]:
+    body = parsed(raw)
+    if body is None:
+        raise GatewayError(502, "the server's answer is not JSON")
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import httpx2
 
@@ -16,7 +15,7 @@ from toolmend._refusal import message_of
 from toolmend.adapters._exchange import ReplyStream
 from toolmend.adapters._gateway_metrics import Metrics
 from toolmend.adapters._gateway_stream import Spent, rewritten
-from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of
+from toolmend.adapters._gateway_upstream import GatewayError, Limits, Upstream, error_body, headers_of, parsed
 from toolmend.adapters._negotiation import Negotiation, Settings
 from toolmend.adapters._ollama_bridge import OllamaReply, as_openai
 from toolmend.adapters._sse import event_of
@@ -81,7 +80,7 @@ class ChatRelay:
         bridge: OllamaReply | None = None
         if path.rstrip("/") == "/api/chat" and not await self._upstream.is_ollama():
             started = time.perf_counter()
-            request = as_openai(_parsed(raw))
+            request = as_openai(parsed(raw))
             bridge, target, raw = OllamaReply(str(request["model"])), _CHATS, json.dumps(request).encode()
         negotiation = self._settings.open("POST", _CHATS if bridge else path, raw, self._upstream.url)
         spent = Spent(time.perf_counter() - started)
@@ -228,13 +227,6 @@ class _Rewriting:
 def _is_stream(response: httpx2.Response) -> bool:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind in ("text/event-stream", "application/x-ndjson")
-
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _error(raw: bytes, bridge: OllamaReply | None) -> bytes:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import anyio
@@ -14,7 +14,7 @@ import httpx2
 
 from toolmend._errors import ToolmendError
 
-__all__ = ["GatewayError", "Limits", "Upstream", "error_body"]
+__all__ = ["GatewayError", "Limits", "Upstream", "error_body", "headers_of", "parsed"]
 
 _HOP_BY_HOP = frozenset({
     "connection", "date", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
@@ -154,7 +154,8 @@ class Upstream:
         """Whether it speaks Ollama's own protocol; asked once."""
         if self._is_ollama is None:
             async with self.open("GET", "/api/version", (), b"", plain=True) as response:
-                known = response.status_code == 200 and _has_version(await self.read(response))
+                found = parsed(await self.read(response)) if response.status_code == 200 else None
+                known = isinstance(found, Mapping) and "version" in found
             if response.status_code >= 500:
                 return known  # it may only be starting
             self._is_ollama = known
@@ -195,6 +196,14 @@ def error_body(path: str, error: GatewayError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": error.kind, "param": None, "code": None}}
 
 
+def parsed(raw: bytes) -> Any:
+    """What JSON means; `None` if it is none."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _address(url: str) -> httpx2.URL:
     try:
         address = httpx2.URL(url.rstrip("/").removesuffix("/v1"))
@@ -224,11 +233,3 @@ class _Translated:
             raise GatewayError(502, f"{self._url} cannot be reached; is the server running?") from error
         if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
             raise GatewayError(502, f"{self._url} broke off: {type(error).__name__}") from error
-
-
-def _has_version(raw: bytes) -> bool:
-    try:
-        body: Any = json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(body, Mapping) and "version" in cast("Mapping[str, Any]", body)

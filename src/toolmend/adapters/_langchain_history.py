@@ -8,7 +8,6 @@ Images and whatever else is no text stay as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress, groupby
@@ -27,6 +26,7 @@ from langchain_core.messages import (
 from langchain_core.utils.function_calling import convert_to_json_schema
 
 from toolmend._flat import in_turns
+from toolmend._forced import in_words
 from toolmend._foreign import Foreign
 from toolmend._frozen import frozen
 from toolmend._turn import Turn
@@ -195,26 +195,9 @@ def answer_format(arguments: dict[str, Any]) -> str:
     Returns:
         The sentence for the system message, or an empty text.
     """
-    wanted = [arguments.pop(key, None) for key in ("format", "response_format")]
-    schema = next((_schema_of(demand) for demand in wanted if demand), None)
-    if schema is None:
-        return ""
-    demand = "If you answer without a tool call, write nothing but JSON, without a code fence"
-    return f"{demand}, that fits this schema:\n{json.dumps(schema)}" if schema else f"{demand}."
-
-
-def _schema_of(demand: object) -> Mapping[str, Any] | None:
-    """The schema demanded; empty where any JSON will do, `None` where none is demanded."""
-    if isinstance(demand, type):
-        return convert_to_json_schema(demand)
-    if not isinstance(demand, Mapping):
-        return {} if demand == "json" else None
-    demand = cast("Mapping[str, Any]", demand)
-    if "json_schema" in demand:
-        return demand["json_schema"].get("schema", {})
-    if demand.get("type") == "text":
-        return None
-    return {} if demand.get("type") == "json_object" else demand
+    wanted: list[Any] = [arguments.pop(key, None) for key in ("format", "response_format")]
+    demand: Any = wanted[0] or wanted[1]
+    return in_words(convert_to_json_schema(demand) if isinstance(demand, type) else demand)
 
 
 def _results(messages: Iterable[ToolMessage], names: Mapping[str | None, str], turn: Turn) -> BaseMessage:

@@ -17,7 +17,7 @@ from toolmend._foreign import Foreign
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 
-__all__ = ["Message", "answer_format", "as_text", "foreign_texts", "mentions_tools", "text_of"]
+__all__ = ["Message", "as_text", "foreign_texts", "mentions_tools", "text_of"]
 
 Message = Mapping[str, Any]
 """A message as it stands in the request."""
@@ -79,31 +79,6 @@ def as_text(messages: Sequence[Message], turn: Turn, *, ending: str = "", flat: 
     instructions = "\n\n".join(filter(None, [*system, turn.instructions, ending]))
     opening = [{"role": "user" if flat else "system", "content": instructions}] if instructions else []
     return in_turns([*opening, *spoken], lambda message: str(message.get("role")), _joined)
-
-
-def answer_format(body: dict[str, Any]) -> str:
-    """Take a demand for a JSON answer out of a request and say it in words.
-
-    A server holds the model to such a format from the first token on, so that beside it no call could ever be written.
-
-    Args:
-        body: the request; ``response_format`` and ``format`` are removed.
-
-    Returns:
-        The sentence for the system message, or an empty text.
-    """
-    demand = body.pop("response_format", None) or body.pop("format", None)
-    if not demand or (isinstance(demand, Mapping) and cast("Message", demand).get("type") == "text"):
-        return ""
-    said = "If you answer without a tool call, write nothing but JSON, without a code fence"
-    if not isinstance(demand, Mapping):
-        return f"{said}."
-    fields = cast("Message", demand)
-    named: Any = fields if fields.get("type") == "json_object" else fields.get("json_schema")
-    schema: Any = cast("Message", named).get("schema") if isinstance(named, Mapping) else fields
-    if not schema:
-        return f"{said}."
-    return f"{said}, that fits this schema:\n{json.dumps(schema)}"
 
 
 def _calls_of(message: Message) -> Iterator[ToolCall]:
