@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -18,10 +19,26 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from pydantic_ai.messages import (
+    BinaryContent,
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import ModelRequestParameters
 
 from toolmend import Options, ToolCall, ToolResult, Turn
 from toolmend.adapters import _langchain_history
 from toolmend.adapters._langchain_history import as_text, foreign_texts
+from toolmend.adapters._pydantic_ai_history import foreign_texts as foreign_texts_of_pydantic_ai
+from toolmend.adapters._pydantic_ai_history import history_as_text
 from toolmend.parsers.fenced_json import FencedJson
 
 WEATHER = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -216,3 +233,115 @@ class TestCorrectness:
         for count in (3, 6, 9, 9):
             results = [m.content for m in as_text(messages[:count], turn_of(messages)) if "noon" in m.content]
             assert [text.split('"')[1] for text in results] == ["get_time", "get_weather", "ping"][: count // 3]
+
+
+def pydantic_turn(messages: Sequence[ModelMessage], dialect: FencedJson = PLAIN) -> Turn:
+    echoes = foreign_texts_of_pydantic_ai(messages, ModelRequestParameters())
+    return Turn([WEATHER], options=Options(dialects=(dialect,)), echoes=echoes)
+
+
+def pydantic_text(
+    messages: Sequence[ModelMessage], dialect: FencedJson = PLAIN, opening: str | None = None
+) -> list[ModelMessage]:
+    return history_as_text(messages, pydantic_turn(messages, dialect), first=messages[0], opening=opening)
+
+
+def pydantic_anew(messages: Sequence[ModelMessage], opening: str | None = None) -> list[ModelMessage]:
+    return pydantic_text(deepcopy(list(messages)), opening=opening)
+
+
+def parts_of(messages: Sequence[ModelMessage]) -> list[list[tuple[str, Any]]]:
+    """What is to be read of messages; times differ."""
+    return [[(part.part_kind, getattr(part, "content", None)) for part in message.parts] for message in messages]
+
+
+def runs(count: int) -> list[ModelMessage]:
+    """So many questions, each with a call."""
+    look = [ThinkingPart("hm"), TextPart("I look."), ToolCallPart("get_weather", {"city": "Rome"}, "1")]
+    picture = ["See:", ImageUrl("http://localhost/a.png"), BinaryContent(b"a", media_type="image/png")]
+    return [
+        message
+        for _ in range(count)
+        for message in (
+            ModelRequest(parts=[SystemPromptPart("Be brief."), UserPromptPart("Weather?")]),
+            ModelResponse(parts=deepcopy(look)),
+            ModelRequest(parts=[ToolReturnPart("get_weather", "cold", "1"), UserPromptPart(picture)]),
+            ModelResponse(parts=[TextPart("It is cold.")]),
+            ModelRequest(parts=[UserPromptPart("And")]),
+            ModelRequest(parts=[UserPromptPart("now?")]),
+            ModelResponse(parts=[ToolCallPart("get_weather", '{"city": "Oslo"}', "2")]),
+            ModelRequest(parts=[ToolReturnPart("get_weather", {"degrees": 1}, "2")]),
+            ModelResponse(parts=[TextPart("It is cold, too.")]),
+        )
+    ]
+
+
+PARTS: dict[str, tuple[int, int, Callable[[Any], object]]] = {
+    "a question": (9, 1, lambda part: setattr(part, "content", "else")),
+    "reasoning": (10, 0, lambda part: setattr(part, "content", "else")),
+    "what is said with a call": (10, 1, lambda part: setattr(part, "content", "else")),
+    "an argument": (10, 2, lambda part: part.args.update(city="Oslo")),
+    "the type of an argument": (10, 2, lambda part: part.args.update(city=True)),
+    "the name of a call": (10, 2, lambda part: setattr(part, "tool_name", "get_time")),
+    "arguments in JSON": (15, 0, lambda part: setattr(part, "args", "{}")),
+    "a result": (11, 0, lambda part: setattr(part, "content", "else")),
+    "a result in JSON": (16, 0, lambda part: part.content.update(degrees=True)),
+    "who answered": (11, 0, lambda part: setattr(part, "tool_name", "get_time")),
+    "whether a tool failed": (11, 0, lambda part: setattr(part, "outcome", "failed")),
+    "a picture": (11, 1, lambda part: part.content.pop()),
+    "another picture": (11, 1, lambda part: part.content.__setitem__(1, ImageUrl("http://localhost/b.png"))),
+    "a word beside pictures": (11, 1, lambda part: part.content.__setitem__(0, "Look:")),
+    "a reply": (12, 0, lambda part: setattr(part, "content", "else")),
+    "the first of two messages": (13, 0, lambda part: setattr(part, "content", "else")),
+}
+
+
+class Aside(UserPromptPart):
+    """A class of which nothing is known."""
+
+
+class TestPydanticAI:
+    def test_of_a_long_history_only_what_is_new_is_written(self) -> None:
+        dialect = Counting()
+        messages: list[ModelMessage] = []
+        for _ in range(30):
+            messages += runs(1)[:3]
+            assert parts_of(pydantic_text(messages, dialect)) == parts_of(pydantic_anew(messages))
+        assert dialect.calls == 2 * 30 - 1
+        assert dialect.results == 2 * 30 - 1
+
+    @pytest.mark.parametrize("opening", [None, "Be nice."])
+    @pytest.mark.parametrize(("place", "part", "change"), PARTS.values(), ids=PARTS)
+    def test_a_part_that_was_changed_in_place_is_written_anew(
+        self, place: int, part: int, change: Callable[[Any], object], opening: str | None
+    ) -> None:
+        messages = runs(4)
+        before = deepcopy(parts_of(pydantic_text(messages, opening=opening)))
+        assert parts_of(pydantic_text(messages, opening=opening)) == before
+        change(messages[place].parts[part])
+        after = parts_of(pydantic_text(messages, opening=opening))
+        assert after == parts_of(pydantic_anew(messages, opening))
+        assert after != before
+
+    @pytest.mark.parametrize("part", [Aside(""), ToolReturnPart("a", None)], ids=["class", "content"])
+    def test_a_part_of_which_one_cannot_tell_what_it_holds(self, part: Any) -> None:
+        messages = [*runs(1), ModelRequest(parts=[part]), *runs(1)]
+        for content in ("Well.", "Well.", "Else."):
+            part.content = content if isinstance(part, Aside) else deque([content])
+            assert parts_of(pydantic_text(messages)) == parts_of(pydantic_anew(messages))
+
+    def test_a_first_message_without_its_system_prompts_is_known_by_what_it_was(self) -> None:
+        dialect = Counting()
+        messages = runs(3)
+        for _ in range(2):
+            without = [ModelRequest(parts=list(messages[0].parts[1:])), *messages[1:]]
+            history_as_text(without, pydantic_turn(without, dialect), first=messages[0])
+        assert dialect.calls == 6
+
+    def test_other_first_messages_and_another_opening(self) -> None:
+        messages = runs(3)
+        for opening in (None, "Be nice.", "Be nicer.", None):
+            assert parts_of(pydantic_text(messages, opening=opening)) == parts_of(pydantic_anew(messages, opening))
+        without = [ModelRequest(parts=list(messages[0].parts[1:])), *messages[1:]]
+        text = history_as_text(without, pydantic_turn(without), first=messages[0])
+        assert parts_of(text) == parts_of(pydantic_anew(without))

@@ -9,11 +9,13 @@ Images, reasoning and all else stay where they are.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import lru_cache, partial
 from itertools import groupby
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any, TypeVar, cast
 
 from pydantic_ai.messages import (
     InstructionPart,
@@ -33,8 +35,10 @@ from pydantic_ai.models import ModelRequestParameters
 
 from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
+from toolmend._frozen import frozen
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
+from toolmend.adapters._transcripts import Transcripts
 
 __all__ = [
     "foreign_texts",
@@ -45,6 +49,8 @@ __all__ = [
     "without_system",
 ]
 
+Part = TypeVar("Part", ToolReturnPart, UserPromptPart, SystemPromptPart)
+
 # Errors are marked as such in the text we write, so they need not be wrapped in JSON as well.
 _BARE = (
     {"wrap_if_error": False}
@@ -53,22 +59,62 @@ _BARE = (
 )
 
 
-def history_as_text(messages: Iterable[ModelMessage], turn: Turn, *, opening: str | None = None) -> list[ModelMessage]:
+def history_as_text(
+    messages: Sequence[ModelMessage], turn: Turn, *, first: ModelMessage, opening: str | None = None
+) -> list[ModelMessage]:
     """Rewrite calls and results as text, in the format that the turn asks the model to write.
 
     Args:
         messages: the conversation.
         turn: writes the calls and results.
+        first: the first message as the framework handed it over: by it the conversation is known again.
         opening: what the first user message says before all else; then there are no system prompts any more.
     """
     # An empty response is no message on the wire: the requests around it would meet.
     spoken = [message for message in messages if message.parts or isinstance(message, ModelRequest)]
     if opening is not None:
         spoken = [ModelRequest(parts=[UserPromptPart(opening)]), *map(_without_system_role, spoken)]
+    return _TRANSCRIPTS.written(spoken, turn, partial(_spoken, spoken, turn), first=first)
+
+
+def _spoken(messages: Sequence[ModelMessage], turn: Turn, start: int, end: int) -> list[ModelMessage]:
+    """What was said from one place to another."""
     return [
         _response_as_text(message, turn) if isinstance(message, ModelResponse) else _request_as_text(message, turn)
-        for message in in_turns(spoken, _role, _joined)
+        for message in in_turns(messages[start:end], _role, _joined)
     ]
+
+
+def _held(messages: Sequence[ModelMessage]) -> bytes | None:
+    """All that `_spoken` looks at; what it hands on as it is needs only to be the same."""
+    try:
+        return frozen([[_look_of(type(part))(part) for part in message.parts] for message in messages])
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _look_of(kind: type[object]) -> Callable[[Any], object]:
+    if kind in _LOOKS:
+        return _LOOKS[kind]
+    if issubclass(kind, tuple(_LOOKS)) or _is_retry(kind):
+        raise LookupError(kind)  # how these are written is not known here
+    return id
+
+
+def _prompt_of(part: UserPromptPart) -> object:
+    if isinstance(part.content, str):
+        return part.content
+    return [(item,) if isinstance(item, str) else id(item) for item in map(_plain, part.content)]
+
+
+_LOOKS: dict[type, Callable[[Any], object]] = {
+    UserPromptPart: _prompt_of,
+    TextPart: attrgetter("part_kind", "content"),
+    ToolCallPart: attrgetter("part_kind", "tool_name", "args", "tool_call_id"),
+    ToolReturnPart: attrgetter("part_kind", "tool_name", "content", "tool_call_id", "outcome"),
+}
+_TRANSCRIPTS: Transcripts[ModelMessage] = Transcripts(_held, lambda message: isinstance(message, ModelResponse))
 
 
 def _role(message: ModelMessage) -> str:
@@ -100,28 +146,27 @@ def foreign_texts(messages: Sequence[ModelMessage], params: ModelRequestParamete
     """What the model may copy without meaning it; complaints of the framework are left out."""
     kept = tuple(messages)
 
-    def parts() -> Iterator[ModelRequestPart]:
-        return (part for message in kept if isinstance(message, ModelRequest) for part in message.parts)
+    def of(kind: type[Part]) -> list[Part]:
+        requests = [message.parts for message in kept if isinstance(message, ModelRequest)]
+        return [part for parts in requests for part in parts if isinstance(part, kind)]
 
     def results() -> Iterator[str]:
-        answers = (part for part in parts() if isinstance(part, ToolReturnPart) and _is_answer(part))
-        return (part.model_response_str(**_BARE) for part in answers)
+        for part in of(ToolReturnPart):
+            if isinstance(part.content, str):
+                yield part.content
+            elif part.outcome != "retried":  # what is wrong with the arguments is no text, and not the tool's own
+                yield part.model_response_str(**_BARE)
 
     def users() -> Iterator[str]:
-        prompts = (part.content for part in parts() if isinstance(part, UserPromptPart))
-        items = (item for content in prompts for item in ([content] if isinstance(content, str) else content))
-        return (text for text in map(_plain, items) if isinstance(text, str))
+        for part in of(UserPromptPart):
+            items = (part.content,) if isinstance(part.content, str) else map(_plain, part.content)
+            yield from (item for item in items if isinstance(item, str))
 
     def system() -> Iterator[str]:
-        yield from (part.content for part in parts() if isinstance(part, SystemPromptPart))
+        yield from (part.content for part in of(SystemPromptPart))
         yield from (part.content for part in params.instruction_parts or recorded_instructions(kept))
 
     return Foreign(results, users=users, system=system)
-
-
-def _is_answer(part: ToolReturnPart) -> bool:
-    """Whether the tool has said this itself; a list of what is wrong with the arguments is the framework's."""
-    return part.outcome != "retried" or isinstance(part.content, str)
 
 
 def recorded_instructions(messages: Sequence[ModelMessage]) -> list[InstructionPart]:

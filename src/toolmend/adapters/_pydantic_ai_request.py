@@ -116,7 +116,7 @@ class Outgoing:
             dynamic = any(part.dynamic for part in parts)
             parts = [InstructionPart(content="\n\n".join(texts), dynamic=dynamic)]
         opening = "\n\n".join(part.content for part in parts) if self.flat else None
-        history = history_as_text(messages, self.turn, opening=opening)
+        history = history_as_text(messages, self.turn, first=self.native[0][0], opening=opening)
         params = self._params_as_text([] if self.flat else parts)
         return history, self._settings_as_text(), replace(params, instruction_parts=[]) if self.flat else params
 

@@ -75,13 +75,16 @@ class Transcripts(Generic[M]):
         self._replies = replies
         self._kept: dict[int, _Transcript[M]] = {}
 
-    def written(self, messages: Sequence[M], turn: Turn, write: Callable[[int, int], list[M]]) -> list[M]:
+    def written(
+        self, messages: Sequence[M], turn: Turn, write: Callable[[int, int], list[M]], *, first: M | None = None
+    ) -> list[M]:
         """A conversation as text.
 
         Args:
             messages: the conversation.
             turn: writes the calls and results.
             write: writes the messages from one place up to another.
+            first: the message that the conversation is known by, if it is not the first one of these.
 
         Returns:
             A new list. What comes from an earlier request is the same objects as then.
@@ -89,8 +92,10 @@ class Transcripts(Generic[M]):
         latest = self._latest_reply(messages)
         if not latest:
             return write(0, len(messages))
+        first = messages[0] if first is None else first
         wording = (turn.options.prompt, turn.names)
-        stretches, text = self._unchanged(messages, turn, wording)
+        kept = self._kept.get(id(first))
+        stretches, text = self._unchanged(kept.stretches if kept and kept.wording == wording else (), messages, turn)
         at = sum(stretch.size for stretch in stretches)
         if at < latest:
             whole = len(stretches) == _MANY
@@ -99,16 +104,17 @@ class Transcripts(Generic[M]):
             text.extend(write(at, latest))
             if held is not None:
                 stretch = _stretch(messages[begin:latest], held, turn.mark, text[known:])
-                self._keep(messages[0], wording, (stretch,) if whole else (*stretches, stretch))
+                self._keep(first, wording, (stretch,) if whole else (*stretches, stretch))
         return [*text, *write(latest, len(messages))]
 
-    def _unchanged(self, messages: Sequence[M], turn: Turn, wording: object) -> tuple[list[_Stretch[M]], list[M]]:
+    def _unchanged(
+        self, kept: Iterable[_Stretch[M]], messages: Sequence[M], turn: Turn
+    ) -> tuple[list[_Stretch[M]], list[M]]:
         """The stretches that can be taken over, up to the first that cannot, and their text."""
         stretches: list[_Stretch[M]] = []
         text: list[M] = []
-        kept = self._kept.get(id(messages[0]))
         at = 0
-        for stretch in kept.stretches if kept and kept.wording == wording else ():
+        for stretch in kept:
             end = at + stretch.size
             if end >= len(messages) or not self._replies(messages[end]):
                 break
