@@ -225,7 +225,7 @@ class Reader(StringReader):
                 if self.peek() == closer and closer != ")":
                     self.mend("dropped a trailing comma")
             elif self.peek() not in (closer, ""):
-                self._fail(f"',' or {closer!r}")
+                return self._misses(closer)
         if self.peek() == closer:
             self.at += 1
             return False
@@ -233,6 +233,13 @@ class Reader(StringReader):
             self.mend(f"added a missing {closer!r}")
             return False
         return True
+
+    def _misses(self, closer: str) -> bool:
+        """Another bracket stands in a closer's place: where nothing but brackets follows, that changes no value."""
+        if self.text[self.at :].strip("}] \t\r\n"):
+            self._fail(f"',' or {closer!r}")
+        self.mend(f"added a missing {closer!r}")
+        return False
 
     def _scalar(self) -> Any:
         calculated = calculate(self.text, self.at)

@@ -27,7 +27,8 @@ _THOUSANDS = re.compile(r"(?<=\d,)\d{3}(?!\d)")
 _TYPOGRAPHIC = (("“", "”"), ("‘", "’"), ("„", "“"), ("«", "»"))
 _QUOTES = re.compile("[“”„«»‘]")
 _CLOSERS = re.compile(r"[\s\])};]*+\Z")
-_SEPARATORS = re.compile(r"[\s,;]*+")
+_SEPARATORS = re.compile(r"(?:[\s,;]|\#[^\n]*+\n)*+")
+_COMMENTS = re.compile(r"(?:\s|\#[^\n]*+\n)*+")
 _STARS = re.compile(r"\*\*\s*+(?=\{)")
 # a string, unless it is an apostrophe; one that does not close takes all the rest, lest each of its quotes be tried
 _TOKEN = re.compile(
@@ -181,7 +182,7 @@ class Arguments:
 
     def _end(self, key: str) -> None:
         """The value ends where another argument may begin, or the call ends."""
-        self._reader.skip()
+        self._reader.at = past(_COMMENTS, self._text, self._reader.at)
         behind = self._reader.peek()
         if behind not in (",", ")") and not (behind == "]" and _CLOSERS.match(self._text, self._reader.at)):
             raise NotJSON(f"something behind the value of {key}")

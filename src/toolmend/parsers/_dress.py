@@ -1,4 +1,4 @@
-"""What models put around a call without a marker: the mark of a list's item, bold, backticks, a tag."""
+"""What models put around a call without a marker: the mark of a list's item, bold, backticks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ __all__ = ["BEFORE", "BEHIND", "ITEM", "announces_calls", "dressed", "is_dressed
 ITEM = r"(?:\d{1,2}[.)]|[-*+•])[ \t]{1,4}"
 """Regular expression of the mark of a list's item."""
 
-_TAGS = (
-    r"(?:answer|output|response|actions?|python|tool_code|tools?|tool_use|calls?|functions?|function_calls|"
-    r"FunctionCalls?|function-calls?|functions_call)"
-)
-_MARK = rf"`{{3}}(?:(?:python|py|json|tool_code|text)[ \t]{{1,4}})?|<{_TAGS}>\s{{0,4}}|\*{{2}}`?|`{{1,2}}"
+_MARK = r"`{3}(?:(?:python|py|json|tool_code|text)[ \t]{1,4})?|\*{2}`?|`{1,2}"
 
 BEFORE = rf"(?:{ITEM}(?:{_MARK})?|{_MARK})"
 """Regular expression of what stands before the call, at the start of its line."""
 
-BEHIND = rf"(?:\s{{0,4}}</{_TAGS}>|`{{1,3}}(?:\*{{2}})?|\*{{2}})"
+BEHIND = r"(?:`{1,3}(?:\*{2})?|\*{2})"
 """Regular expression of what stands behind it."""
 
 _BEFORE = re.compile(rf"\s*+(?P<item>{ITEM})?+(?P<mark>{_MARK})?+")
@@ -78,8 +74,4 @@ def _before(text: str) -> re.Match[str]:
 
 def _behind(mark: str | None) -> str:
     """Regular expression of what goes with a mark."""
-    if not mark:
-        return ""
-    if mark.startswith("<"):
-        return rf"\s{{0,4}}</{mark.strip()[1:]}"
-    return re.escape(mark.rstrip(string.ascii_letters + "_ \t")[::-1])
+    return re.escape(mark.rstrip(string.ascii_letters + "_ \t")[::-1]) if mark else ""

@@ -1,7 +1,7 @@
 """Pythonic: calls in Python's syntax; Llama 3.2 and 4, ToolACE, Gemma 3, and most models asked for "a function call".
 
 In a list on a line of its own, alone on the reply's first or last lines, or in a code fence. Around them stands what
-models put there: ``print(…)``, ``x = …``, every call as a string, marks of Markdown, tags, prose before and after.
+models put there: ``print(…)``, ``x = …``, every call as a string, marks of Markdown, prose before and after.
 Source: Meta's prompt format for Llama 3.2 and Llama 4.
 """
 
@@ -34,6 +34,7 @@ _INTRODUCES = re.compile(
     r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$|[\[<](?:function|tool)[_ -]?calls?[\]>]\s*$",
     re.IGNORECASE,
 )
+_CALL_LABEL = re.compile(r"[\s*_-]*(?:function |tool )?(?:call|action) ?\#?\d{1,2}[\s*_]*:", re.IGNORECASE)
 _LABELLED = r"(?<=:)\*{0,2}[ \t]{1,4}"
 _ADVICE = re.compile(r"\b(?:how|you|examples?|usage|available|following)\b", re.IGNORECASE)
 
@@ -50,7 +51,7 @@ def _after(call: str, where: str) -> regex.Pattern[str]:
             rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s){_GAP}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
         )
     if where == "line":
-        more = rf"[ \t]{{0,64}}(?:[,;+]{_GAP})?(?:\[\s{{0,16}})?{call}"
+        more = rf"[ \t]{{0,64}}(?:(?:[,;+|]|and\s|then\s){_GAP})?(?:\[\s{{0,16}})?{call}"
         return regex.compile(rf"(?P<more>{more})|(?:\[[^\]\n]{{0,60}}\])?{BEHIND}?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
     more = rf"(?:[\s,;+]|\\(?=\n)){{0,64}}(?:\[\s{{0,16}})?{call}"
     return regex.compile(rf"(?P<more>{more})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
@@ -90,6 +91,12 @@ class Pythonic(Dialect):
                 raise NotHere
             return dressed(CallBody(_after(call, "line" if first else "reply"), last=not first), opener)
 
+        def stepped(opener: str, lead: str) -> Body:
+            line = lead[lead.rfind("\n") + 1 :]
+            if not (is_step(lead) or _CALL_LABEL.fullmatch(line)) or _ADVICE.search(line):
+                raise NotHere
+            return dressed(CallBody(_after(call, "line")), opener)
+
         return (
             Block(
                 rf"{fence}{comment}{_WRAPPER}{_LIST}{{0,3}}(?:{named}|{apart})",
@@ -98,6 +105,7 @@ class Pythonic(Dialect):
             ),
             Block(rf"(?:{before}{_WRAPPER}|{_LABELLED}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
             Block(f"{before}{call}", bare, "plain"),
+            Block(rf"{_LABELLED}`?{call}", stepped, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written | NotACall]:
