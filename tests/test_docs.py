@@ -27,6 +27,7 @@ from typer.main import get_command
 
 import toolmend
 from tests.adapters.gateway_scripts import served
+from tests.servers import MlxServer
 from tests.test_corpus import Case, taken_apart
 from toolmend import DIALECTS
 from toolmend.adapters.gateway import gateway
@@ -122,6 +123,13 @@ def python(page: str, code: str, llama: LlamaServer) -> str:
         servers = {"OLLAMA_BASE_URL": ollama.base_url, "OLLAMA_HOST": ollama.url, "OPENAI_BASE_URL": llama.base_url}
         hiding = f"HIDDEN = {sorted(not_installed(page))}\n{HIDING}"
         return run(sys.executable, "-", stdin=f"{hiding}\n{code}", OPENAI_API_KEY="none", **servers)
+
+
+def test_the_quick_start_runs_on_mlx_too(mlx_server: MlxServer) -> None:
+    code = block("docs/quickstart.md", "python", 3).text.replace("the-model", mlx_server.model)
+    assert "OpenAIChatModel" in code
+    said = run(sys.executable, "-", stdin=code, OPENAI_API_KEY="none", OPENAI_BASE_URL=mlx_server.base_url)
+    assert said == "Done. The task is finished.\n"
 
 
 HIDING = """
