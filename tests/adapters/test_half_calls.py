@@ -1,4 +1,4 @@
-"""Native calls that end half way, since the reply was cut or a stop word came: over HTTP, they never run."""
+"""Native calls that end half way, since the reply was cut or a stop word came, or are broken: they never run."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ every_run = pytest.mark.parametrize("run", RUNS)
 
 WHOLE = '{"city": "Paris", "days": [1, {"a": "]\\""}]}'
 HALVES = [WHOLE[:end] for end in range(1, len(WHOLE))]
+BROKEN = "{'city': 'Paris'}"  # as vLLM streams them
 SOME_HALVES = ["{", '{"ci', '{"city": "Par', '{"city": "Paris"', '{"city": "Paris", "days": [1, {']
 
 
@@ -72,7 +73,7 @@ class Forecast:
 
 @every_way
 @pytest.mark.parametrize("reason", ["length", "tool_calls", "stop"])
-@pytest.mark.parametrize("half", SOME_HALVES)
+@pytest.mark.parametrize("half", [*SOME_HALVES, BROKEN])
 async def test_half_a_native_call_is_an_invalid_one(way: Way, reason: str, half: str) -> None:
     with serving(called(half, reason=reason, stream=way.name.endswith("stream"))) as server:
         async with langchain_model(server) as model:
@@ -186,10 +187,11 @@ async def test_an_agent_does_not_run_half_a_native_call(modes: list[str]) -> Non
     assert len(server.bodies) == len(answers)
 
 
+@pytest.mark.parametrize(("half", "reason"), [('{"city": "Par', "length"), (BROKEN, "tool_calls")])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_agent_may_be_told_to_ask_again(stream: bool) -> None:
+async def test_an_agent_may_be_told_to_ask_again(half: str, reason: str, stream: bool) -> None:
     forecast = Forecast()
-    answers = [called('{"city": "Par', reason="length", stream=stream), called(WHOLE, reason="stop", stream=stream)]
+    answers = [called(half, reason=reason, stream=stream), called(WHOLE, reason="stop", stream=stream)]
     with serving(*answers, "Sunny.") as server:
         async with langchain_model(server) as model:
             middleware = FallbackToolMiddleware(reask=1)
@@ -237,10 +239,11 @@ def pydantic_model(server: BrokenServer, http: httpx2.AsyncClient, kind: str, **
 
 @every_run
 @pytest.mark.parametrize("kind", ["ollama", "openai"])
-@pytest.mark.parametrize("half", ["", *SOME_HALVES])
+@pytest.mark.parametrize("half", ["", *SOME_HALVES, BROKEN])
 async def test_half_a_native_call_is_retried(run: str, kind: str, half: str) -> None:
     forecast, stream = Forecast(), run != "run"
-    answers = [called(half, reason="length", stream=stream), called(WHOLE, reason="stop", stream=stream)]
+    reason = "tool_calls" if half == BROKEN else "length"
+    answers = [called(half, reason=reason, stream=stream), called(WHOLE, reason="stop", stream=stream)]
     with serving(*answers, "Sunny.") as server:
         async with httpx2.AsyncClient() as http:
             agent = Agent(pydantic_model(server, http, kind), tools=[forecast.get_weather])
@@ -248,7 +251,7 @@ async def test_half_a_native_call_is_retried(run: str, kind: str, half: str) -> 
     assert (output, forecast.asked) == ("Sunny.", [("Paris", [1, {"a": ']"'}])])
     response = messages[1]
     assert isinstance(response, ModelResponse)
-    assert response.finish_reason == "length"
+    assert response.finish_reason == ("tool_call" if half == BROKEN else "length")
     assert [part.args for part in response.parts if isinstance(part, ToolCallPart)] == [half or "{"]
 
 
