@@ -1125,6 +1125,12 @@ async def test_two_models_do_not_share_cached_replies() -> None:
         set_llm_cache(None)
 
 
+def test_settings_of_the_inner_model_are_part_of_the_cache_key() -> None:
+    models = [FallbackToolChatModel(VllmServer("?").model(temperature=t)) for t in (0.1, 0.1, 0.9)]
+    one, same, other = (model._get_llm_string() for model in models)
+    assert one == same != other
+
+
 def test_dialects_are_part_of_the_cache_key() -> None:
     script = Script(replies=[PARIS])
     keys = {

@@ -14,18 +14,20 @@ joined when the reply is over, and for those who join them as they come, by an e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.utils.json import parse_partial_json
 
 from toolmend._turn import ArgumentsDelta
 from toolmend._types import ToolCall
 
 __all__ = ["CallNumbers", "CallsInPieces"]
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?P<end>"|\\?\Z)', re.DOTALL)
 
 
 class CallNumbers:
@@ -64,14 +66,14 @@ class CallNumbers:
         return list(self._native)
 
     def end_of(self, index: Any, *, cut: bool) -> str:
-        """What makes the arguments of a native call unreadable if it has ended half way; else nothing.
+        """What makes the arguments of a native call unreadable if they are no JSON, mostly half of it; else nothing.
 
         Args:
             index: which call it is.
             cut: the reply was cut, so that its latest call is half a call without arguments, too.
         """
         arguments = "".join(self._native.pop(index, ()))
-        is_half = _is_closed_by_langchain(arguments) if arguments else cut and index == self._latest
+        is_half = not _is_json(arguments) if arguments else cut and index == self._latest
         return _unreadable_end(arguments) if is_half else ""
 
     def _of(self, chunk: ToolCallChunk) -> int:
@@ -146,21 +148,15 @@ class CallsInPieces:
 
 
 def _unreadable_end(arguments: str) -> str:
-    """What makes arguments unreadable; of what is closed for them only a bracket that does not match is left over."""
-    brackets = "]" * (arguments.count("[") + 1)
-    return next(end for end in (brackets, f'"{brackets}', f'""{brackets}') if not _is_readable(arguments + end))
+    """What makes arguments unreadable: of what is closed for them only a bracket that does not match is left over."""
+    open_strings = (found["end"] for found in _STRING.finditer(arguments) if found["end"] != '"')
+    quotes = {None: "", "": '"', "\\": '""'}[next(open_strings, None)]
+    return quotes + "]" * (arguments.count("[") + 1)
 
 
-def _is_closed_by_langchain(arguments: str) -> bool:
+def _is_json(arguments: str) -> bool:
     try:
         json.loads(arguments, strict=False)
     except (ValueError, RecursionError):
-        return _is_readable(arguments)
-    return False
-
-
-def _is_readable(arguments: str) -> bool:
-    try:
-        return isinstance(parse_partial_json(arguments), dict)
-    except json.JSONDecodeError:
         return False
+    return True
