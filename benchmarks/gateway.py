@@ -1,6 +1,6 @@
 """What the gateway adds, what it bears and what it survives: a process of `toolmend serve` before a local upstream.
 
-usage: python benchmarks/gateway.py [latency] [load] [faults]      all of them without arguments
+usage: python benchmarks/gateway.py [latency] [load] [faults] [workers]      all of them without arguments
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,16 +48,21 @@ def process(*command: object) -> Iterator[tuple[subprocess.Popen, int]]:
 @contextmanager
 def both() -> Iterator[tuple[int, int, int]]:
     """The ports of an upstream and of a gateway before it, and the gateway's process."""
-    here = Path(__file__).parent
-    with process(sys.executable, here / "_upstream.py") as (_, upstream):
-        port = 8911
-        command = ("-m", "toolmend", "serve", "--upstream", f"http://127.0.0.1:{upstream}", "--port", port)
-        with process(sys.executable, *command) as (running, _):
-            while not healthy(port):
-                assert running.poll() is None
-                time.sleep(0.1)
-            yield upstream, port, running.pid
-            assert running.poll() is None, "the gateway has crashed"
+    serving = process(sys.executable, Path(__file__).parent / "_upstream.py")
+    with serving as (_, upstream), gateway_before(upstream, 8911) as pid:
+        yield upstream, 8911, pid
+
+
+@contextmanager
+def gateway_before(upstream: int, port: int, workers: int = 1) -> Iterator[int]:
+    """A gateway before an upstream, and its process."""
+    command = ("-m", "toolmend", "serve", "--upstream", f"http://127.0.0.1:{upstream}", "--workers", workers)
+    with process(sys.executable, *command, "--port", port) as (running, _):
+        while not healthy(port):
+            assert running.poll() is None
+            time.sleep(0.1)
+        yield running.pid
+        assert running.poll() is None, "the gateway has crashed"
 
 
 def healthy(port: int) -> bool:
@@ -68,9 +73,9 @@ def healthy(port: int) -> bool:
         return False
 
 
-def request(**script: object) -> bytes:
+def request(tools: Sequence[object] = TOOLS, **script: object) -> bytes:
     messages = [{"role": "user", "content": "Say it."}]
-    return posted(json.dumps({"model": "m", "messages": messages, "tools": TOOLS, "stream": True, "script": script}))
+    return posted(json.dumps({"model": "m", "messages": messages, "tools": tools, "stream": True, "script": script}))
 
 
 def posted(body: str | bytes) -> bytes:
@@ -121,15 +126,21 @@ async def latency(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
         ("100 tokens, 50 a second", {"words": 100, "pace": 0.02}, 8),
         ("1000 tokens at once", {"words": 1000, "pace": 0}, 21),
     ):
-        raw = request(**script)
-        burnt = processor(pid)
-        pairs = [[(await asked(at, raw))[1:] for at in (upstream, port)] for _ in range(rounds)]
-        first = statistics.median(through[0] - direct[0] for direct, through in pairs)
-        bare = statistics.median(direct[1] for direct, _ in pairs)
-        share = statistics.median(through[1] / direct[1] - 1 for direct, through in pairs)
-        token = (processor(pid) - burnt) / rounds / script["words"] * 1e6
+        raw, plain = request(**script), request((), **script)
+        burnt, found = 0.0, []
+        for _ in range(rounds):
+            ways = [(await asked(at, body))[1:] for at, body in ((upstream, raw), (port, plain))]
+            before = processor(pid)
+            found.append([*ways, (await asked(port, raw))[1:]])
+            burnt += processor(pid) - before
+        first = statistics.median(through[0] - direct[0] for direct, _, through in found)
+        passed = statistics.median(passing[0] - direct[0] for direct, passing, _ in found)
+        bare = statistics.median(direct[1] for direct, _, _ in found)
+        share = statistics.median(through[1] / direct[1] - 1 for direct, _, through in found)
+        token = burnt / rounds / script["words"] * 1e6
         added = f"{share:+.1%}" if script["pace"] else f"{bare * share * 1e3:.0f} ms"
-        rows.append((name, f"{first * 1e3:.2f} ms", f"{token:.0f} µs", f"{bare * 1e3:.0f} ms", added))
+        firsts = f"{first * 1e3:.2f} ms", f"{passed * 1e3:.2f} ms"
+        rows.append((name, *firsts, f"{token:.0f} µs", f"{bare * 1e3:.0f} ms", added))
     return rows
 
 
@@ -156,10 +167,7 @@ async def load(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
     busy = (processor(pid) - burnt) / (time.monotonic() - since)
     end = memory(pid)
     assert not wrong, f"{wrong} of {count} replies are wrong"
-    flood = {"words": 400, "pace": 0}
-    begun = time.monotonic()
-    await asyncio.gather(*(asked(port, request(**flood)) for _ in range(50)))
-    fastest = 50 * 400 / (time.monotonic() - begun)
+    fastest = await flood(port)
     return [
         ("streams at once, for so long", f"{STREAMS}, {SECONDS} s"),
         ("replies, of them wrong or failed", f"{count}, {wrong}"),
@@ -168,6 +176,21 @@ async def load(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
         ("memory after warm-up, at the end", f"{warm:.0f} MB, {end:.0f} MB ({end / warm:.2f} times)"),
         ("where one process saturates", f"{fastest:.0f} tokens a second"),
     ]
+
+
+async def flood(port: int) -> float:
+    """Tokens a second, when everything comes at once."""
+    raw, begun = request(words=400, pace=0), time.monotonic()
+    await asyncio.gather(*(asked(port, raw) for _ in range(50)))
+    return 50 * 400 / (time.monotonic() - begun)
+
+
+async def workers(upstream: int, port: int, pid: int) -> list[tuple[str, ...]]:
+    with gateway_before(upstream, port + 1, workers=2):
+        pairs = [(await flood(port), await flood(port + 1)) for _ in range(7)]
+    one, two = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    ratio = statistics.median(double / single for single, double in pairs)
+    return [("1", f"{one:.0f}", ""), ("2", f"{two:.0f}", f"{ratio:.2f}")]
 
 
 def percent(values: list[float], share: int) -> str:
@@ -241,15 +264,19 @@ async def quiet(port: int, raw: bytes) -> bytes:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["latency", "load", "faults"]
+    wanted = sys.argv[1:] or ["latency", "load", "faults", "workers"]
     with both() as (upstream, port, pid):
         if "latency" in wanted:
-            header = ("reply", "added to the first token", "processor time a token", "whole, direct", "whole, added")
+            added = ("added to the first token", "the same without tools")
+            header = ("reply", *added, "processor time a token", "whole, direct", "whole, added")
             write("gateway-latency", header, asyncio.run(latency(upstream, port, pid)))
         if "load" in wanted:
             write("gateway-load", ("under load", ""), asyncio.run(load(upstream, port, pid)))
         if "faults" in wanted:
             write("gateway-faults", ("faults", ""), asyncio.run(faults(upstream, port, pid)))
+        if "workers" in wanted:
+            header = ("`--workers`", "tokens a second", "ratio")
+            write("gateway-workers", header, asyncio.run(workers(upstream, port, pid)))
 
 
 if __name__ == "__main__":
