@@ -57,10 +57,11 @@ async def test_an_error_that_quotes_the_call(mode: Any, path: str, answer: Answe
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("mode", ["auto", "native", "prompt"])
-def test_an_error_that_quotes_the_call_before_the_gateway(mode: Any, stream: bool) -> None:
+@pytest.mark.parametrize("path", [CHATS, OLLAMAS])
+def test_an_error_that_quotes_the_call_behind_the_gateway(mode: Any, stream: bool, path: str) -> None:
     with serving(error(500, HARMONY)) as server, before(server.base_url, [], mode) as post:
-        reply = post(CHATS, request(stream=stream))
-        assert calls_in(reply, CHATS, stream=stream) == FOUND
+        reply = post(path, request(stream=stream))
+        assert calls_in(reply, path, stream=stream) == FOUND
         assert server.sent_tools == [mode != "prompt"]
 
 
