@@ -49,6 +49,13 @@ def test_the_demo_fails_if_one_question_does(monkeypatch: pytest.MonkeyPatch, ll
     assert "1 of 2 questions" in result.output
 
 
+def test_without_its_packages_the_demo_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    result = invoke(app, ["demo"])
+    assert result.exit_code == 2
+    assert "toolmend[demo]" in result.output
+
+
 def test_a_server_that_does_not_answer_is_named() -> None:
     result = invoke(app, ["demo", "--base-url", "http://127.0.0.1:9/v1", "--model", "x"])
     assert result.exit_code == 2

@@ -149,6 +149,14 @@ class TestTheCommand:
         assert "".join(part["raw"] for part in parts) == REPLY.replace("\n", "\r\n")
         assert written.read_text(encoding="utf-8").startswith("<!doctype html>")
 
+    def test_a_cut_reply_ends_with_what_was_held(self, tmp_path: Path) -> None:
+        tools = tmp_path / "tools.json"
+        tools.write_text(json.dumps(TOOLS))
+        result = invoke(app, ["parse", "--stream", "4", "--json", "--tools", str(tools)], input=CALL[:-36])
+        assert result.exit_code == 1
+        events = [json.loads(line) for line in result.output.splitlines()]
+        assert (events[-1]["event"], events[-1]["at"]) == ("ToolCallFailed", len(CALL) - 36)
+
     def test_events_as_they_come(self) -> None:
         result = invoke(app, ["parse", "--stream", "4"], input="Look.\n" + CALL)
         events = [json.loads(line[7:])["event"] for line in result.output.splitlines()]

@@ -219,6 +219,11 @@ class TestTheCommands:
         assert counted["dialects"] == {"hermes": 1, "structured": 0}
         assert invoke(app, ["data", "check", str(tmp_path / "none")]).exit_code == 2
 
+    def test_nothing_to_check_is_nothing_wrong(self) -> None:
+        result = invoke(app, ["data", "check", "--json"], input="")
+        assert result.exit_code == 0
+        assert json.loads(result.output)["examples"] == 0
+
     def test_many_troubles_are_not_all_printed(self) -> None:
         result = invoke(app, ["data", "check"], input="{\n" * 30)
         assert "and 10 more" in result.output

@@ -271,6 +271,8 @@ def _identity(client: httpx2.Client, patience: float) -> str:
         try:
             response = client.get(root + path, timeout=patience)
             body: Any = response.json() if response.status_code == 200 else None
+        except httpx2.TimeoutException:
+            break  # it says nothing at all
         except (httpx2.HTTPError, ValueError):
             continue
         found = reading(cast("_Json", body)) if isinstance(body, dict) else ""
