@@ -6,7 +6,10 @@ import re
 
 import regex
 
-__all__ = ["FenceBody", "unfenced"]
+__all__ = ["LATER", "FenceBody", "unfenced"]
+
+LATER = r"(?!\A)(?<![\n`])`{3}[A-Za-z_]{2,16}(?=\s{0,8}\n)"
+"""A fence that does not begin its line; one without the name of a language could as well be the end of inline code."""
 
 _OPENING = re.compile(r"\s*+(?P<mark>`|~)(?P=mark){2,}+[^\n`\[{]*+\s*+")
 

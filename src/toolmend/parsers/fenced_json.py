@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from toolmend._blocks import LINE, Block
 from toolmend._dialect import Dialect, Region
-from toolmend._fence_body import unfenced
+from toolmend._fence_body import LATER, unfenced
 from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import Toolbox, Written
 from toolmend._types import ToolCall
@@ -33,14 +33,15 @@ class FencedJson(Dialect):
     sample = '```json\n{"name": "find_book", "arguments": {"title": "Dune", "max_hits": 3}}\n```'
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
-        """A fence for JSON, or for nothing in particular, with a bracket behind it."""
-        opener = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}\s{{1,64}}(?:\[\s{{0,16}}){{0,3}}\{{"
+        """A fence for JSON, or for nothing in particular, with a bracket behind it; it may begin within a line."""
+        value = r"\s{1,64}(?:\[\s{0,16}){0,3}\{"
+        opener, later = rf"{LINE}`{{3,8}}[ \t]{{0,8}}{_INFO}[ \t]{{0,8}}{value}", f"{LATER}{value}"
         inline = rf"{LINE}`{{3}}(?:json[ \t]{{1,4}})?(?:\[\s{{0,16}}){{0,3}}\{{"
 
         def body(opener: str, _: str) -> JsonBody:
             return _body(opener, tools)
 
-        return Block(opener, body, "fence"), Block(inline, body, "plain")
+        return Block(opener, body, "fence"), Block(inline, body, "plain"), Block(later, body, "plain")
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the fences."""

@@ -16,7 +16,7 @@ import regex
 from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
-from toolmend._fence_body import FenceBody, unfenced
+from toolmend._fence_body import LATER, FenceBody, unfenced
 from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
@@ -75,8 +75,10 @@ class Pythonic(Dialect):
         call = _WRAPPER + named
         apart = rf"\(?\s{{0,4}}[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
         before = rf"{LINE}(?:{BEFORE})?"
-        fence = rf"{LINE}`{{3,8}}[ \t]{{0,8}}[A-Za-z0-9_+#.-]{{0,20}}[ \t]{{0,8}}\s{{1,64}}"
+        info = r"[ \t]{0,8}[A-Za-z0-9_+#.-]{0,20}[ \t]{0,8}"
         comment = r"(?:\#[^\n]{0,200}\n\s{0,32}){0,3}"
+
+        fenced = f"{comment}{_WRAPPER}{_LIST}{{0,3}}(?:{named}|{apart})"
 
         def listed(opener: str, lead: str) -> Body:
             if opener.lstrip()[0] not in "[(" and lead.strip() and not _introduces(lead, opener):
@@ -98,11 +100,8 @@ class Pythonic(Dialect):
             return dressed(CallBody(_after(call, "line")), opener)
 
         return (
-            Block(
-                rf"{fence}{comment}{_WRAPPER}{_LIST}{{0,3}}(?:{named}|{apart})",
-                lambda opener, _: FenceBody(opener),
-                "fence",
-            ),
+            Block(rf"{LINE}`{{3,8}}{info}\s{{1,64}}{fenced}", lambda opener, _: FenceBody(opener), "fence"),
+            Block(rf"{LATER}\s{{1,64}}{fenced}", lambda opener, _: FenceBody(opener), "plain"),
             Block(rf"(?:{before}{_WRAPPER}|{_LABELLED}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
             Block(f"{before}{call}", bare, "plain"),
             Block(rf"{_LABELLED}`?{call}", stepped, "plain"),
