@@ -1,7 +1,8 @@
 """Jamba: a list of objects in ``<tool_calls>`` tags; Jamba, Hunyuan-A13B, Apriel, and MiniMax-M1 with an object a line.
 
 Hunyuan puts ``助手：`` in front and ends its answer tag behind; Apriel gives every object an ``id``
-and puts markers around what is not reasoning.
+and puts markers around what is not reasoning. Its reasoning begins in the prompt: before the first marker nothing tells
+it from an answer, so it is text.
 Source: the chat templates of ai21labs/AI21-Jamba-1.5-Mini, tencent/Hunyuan-A13B-Instruct,
 ServiceNow-AI/Apriel-1.5-15b-Thinker and MiniMaxAI/MiniMax-M1-40k.
 """

@@ -20,9 +20,10 @@ from typing import Any, cast
 
 from toolmend._errors import RenderError
 from toolmend._types import ToolSpec
-from toolmend.parsers._element_arguments import gathered, nested
+from toolmend.parsers._element_arguments import gathered
 from toolmend.parsers._element_dialect import ElementDialect
 from toolmend.parsers._element_forms import SPACE, Form, invoke_tags
+from toolmend.parsers._nested_elements import nested
 
 __all__ = ["MiniMaxM3"]
 

@@ -24,9 +24,10 @@ from toolmend._element_tags import Tags
 from toolmend._elements import FoundCall
 from toolmend._toolbox import Written
 from toolmend._types import Schema, ToolSpec
-from toolmend.parsers._element_arguments import gathered, nested
+from toolmend.parsers._element_arguments import gathered
 from toolmend.parsers._element_dialect import ElementDialect
 from toolmend.parsers._element_forms import SPACE, Form
+from toolmend.parsers._nested_elements import nested
 
 __all__ = ["MorphXml"]
 
