@@ -21,7 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 import toolmend.adapters.langchain
@@ -298,6 +298,43 @@ def test_a_person_in_the_loop_may_edit_a_call(mode: str) -> None:
     edited = {"type": "edit", "edited_action": {"name": "get_weather", "args": {"city": "Oslo"}}}
     done = agent.invoke(Command(resume={"decisions": [edited]}), THREAD)["messages"]
     assert [one.text.endswith("sunny in Oslo") for one in done if one.type == "tool"] == [True]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tool_may_interrupt_the_run(mode: str) -> None:
+    @tool
+    def ask(question: str) -> str:
+        """Ask a person."""
+        return interrupt(question)
+
+    _, model = wrapped(call("ask", question="May I?"), "Done.", **MODES[mode])
+    agent = create_agent(model, [ask], checkpointer=InMemorySaver())
+    [asked] = agent.invoke(QUESTION, THREAD)["__interrupt__"]
+    assert asked.value == "May I?"
+    done = agent.invoke(Command(resume="Yes."), THREAD)["messages"]
+    assert [one.text for one in done[-2:]] == ["Yes.", "Done."]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_may_go_back_and_take_another_way(mode: str) -> None:
+    _, model = wrapped(PARIS, "Done.", **MODES[mode])
+    agent = create_agent(model, TOOLS, checkpointer=InMemorySaver())
+    agent.invoke(QUESTION, THREAD)
+    [before] = [state for state in agent.get_state_history(THREAD) if state.next == ("tools",)]
+    said = before.values["messages"][-1]
+    other = said.model_copy(update={"tool_calls": [{**said.tool_calls[0], "args": {"city": "Oslo"}}]})
+    done = agent.invoke(None, agent.update_state(before.config, {"messages": [other]}))["messages"]
+    assert [one.text for one in done[-2:]] == ["sunny in Oslo", "Done."]
+
+
+async def test_a_graph_in_a_graph_shows_what_its_agent_writes() -> None:
+    _, model = wrapped(f"Look.\n{PARIS}", "Sunny.")
+    outer = StateGraph(State).add_node("sub", create_agent(model, TOOLS)).add_edge(START, "sub").compile()
+    told = [one async for one in outer.astream(QUESTION, stream_mode=["messages", "updates"], subgraphs=True)]
+    chunks = [value[0] for _, mode, value in told if mode == "messages" and isinstance(value[0], AIMessageChunk)]
+    assert "".join(one.text for one in chunks) == "Look.Sunny."
+    assert [piece["name"] for one in chunks for piece in one.tool_call_chunks] == ["get_weather"]
+    assert [list(value) for _, mode, value in told if mode == "updates"] == [["model"], ["tools"], ["model"], ["sub"]]
 
 
 # ---- deepagents

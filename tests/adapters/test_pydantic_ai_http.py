@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput, PromptedOutput
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, Tool
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelRequest, PartStartEvent, TextPart, UserPromptPart
+from pydantic_ai.messages import ModelRequest, PartStartEvent, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.tools import ToolDefinition
@@ -222,3 +222,18 @@ async def test_a_stream_that_is_given_up_is_closed(cancels: bool) -> None:
     response = stream.get()
     assert response.state == ("interrupted" if cancels else "incomplete")
     assert isinstance(response.parts[0], TextPart)
+
+
+@pytest.mark.parametrize("refusal", [refusing_tools, lambda body: None], ids=["refusing", "accepting"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_tools_that_the_model_searches_for(way: str, refusal: Any) -> None:
+    if not hasattr(ModelRequestParameters, "visibility_of"):
+        pytest.skip("this version withholds no tools")
+    server = ChatServer(fence("search_tools", queries=["weather"]), PARIS, "Sunny.", refusal=refusal)
+    agent = Agent(FallbackToolModel(server.ollama()), tools=[Tool(get_weather, defer_loading=True)])
+    output, messages = await run_agent(way, agent, "Weather in Paris?")
+    assert output == "Sunny."
+    called = [part.tool_name for message in messages for part in message.parts if isinstance(part, ToolCallPart)]
+    assert called == ["search_tools", "get_weather"]
+    offered = [json.dumps(body.get("tools") or body["messages"][0]["content"]) for body in server.bodies]
+    assert ["get_weather" in tools for tools in offered[-3:]] == [False, True, True]
