@@ -96,15 +96,16 @@ def tell(recovery: Recovery, on_recovery: OnRecovery | None = None, *, span: Any
     _mark(current_span() if span is None else span, details)
     if not (recovery.calls or recovery.failures):
         return
-    _LOG.debug(
-        "%s at %s: calls of %s recovered from %s; repairs: %s; failures: %s",
-        recovery.model,
-        recovery.server,
-        [call.name for call in recovery.calls],
-        list(recovery.dialects),
-        list(recovery.repairs),
-        list(recovery.failures),
-    )
+    if _LOG.isEnabledFor(logging.DEBUG):
+        _LOG.debug(
+            "%s at %s: calls of %s recovered from %s; repairs: %s; failures: %s",
+            recovery.model,
+            recovery.server,
+            [call.name for call in recovery.calls],
+            list(recovery.dialects),
+            list(recovery.repairs),
+            list(recovery.failures),
+        )
     if on_recovery is not None:
         on_recovery(recovery)
 

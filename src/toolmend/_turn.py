@@ -138,10 +138,10 @@ class Turn:
             parallel: whether there may be several calls.
 
         Returns:
-            The JSON Schema to send along.
+            The JSON Schema to send along; empty if it is not asked for.
         """
         self._enforced = enforced
-        return schema_of_calls(self.callable, parallel=parallel)
+        return schema_of_calls(self.callable, parallel=parallel) if enforced else {}
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Calls of an earlier turn as the text the model would have written."""
@@ -285,6 +285,11 @@ class Reader:
         return self._turn.mended(held.lstrip() if self._after_call else held)
 
     @property
+    def found(self) -> bool:
+        """Whether there were calls, or what was meant as one."""
+        return bool(self.calls) or any(isinstance(event, ToolCallFailed) for event in self.events)
+
+    @property
     def reply(self) -> Reply:
         """All that was read so far."""
         return Reply.of(self.events)
@@ -324,7 +329,8 @@ class Reader:
             items.append(self._begun[delta.index])
 
     def _call(self, call: ToolCall, call_id: str) -> ToolCall:
-        return replace(call, id=call_id, arguments=self._turn.mended(call.arguments))
+        arguments = self._turn.mended(call.arguments)
+        return ToolCall(name=call.name, arguments=arguments, id=call_id, repairs=call.repairs)
 
     def _text(self, text: str, items: list[Item]) -> None:
         """Show text, but keep its trailing white space until it is known whether a call follows."""

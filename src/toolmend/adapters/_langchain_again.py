@@ -110,7 +110,10 @@ class SecondTry:
         """Whether a call was lost on the way to this reply, already searched, so that it is asked for again."""
         if not (self._may and result.generations and self._first.turn.active):
             return False
-        self._seen.take(_message_of(result), result.generations[0].generation_info)
+        message = _message_of(result)
+        if message.tool_calls:
+            return False
+        self._seen.take(message, result.generations[0].generation_info)
         return self._is_lost(ended=True)
 
     def settled(self, first: ChatResult | None, second: ChatResult) -> ChatResult:

@@ -39,7 +39,8 @@ __all__ = ["answer_format", "as_text", "foreign_texts", "mentions_tools"]
 
 _ASSISTANT = AIMessage("")
 _USER = HumanMessage("")
-Message = TypeVar("Message", AIMessage, HumanMessage)
+_INSTRUCTIONS = SystemMessage("")
+Message = TypeVar("Message", AIMessage, HumanMessage, SystemMessage)
 
 _SYSTEM = ("system", "developer")
 # What `_spoken` looks at in a message; one of another class makes it be written anew each time.
@@ -98,7 +99,7 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
     told = [_text_of(message, "\n") for message in system]
     instructions = "\n\n".join(filter(None, [*told, turn.instructions, ending]))
     if instructions:
-        opening = (HumanMessage if flat else SystemMessage)(content=instructions)
+        opening: BaseMessage = _written(_USER, instructions) if flat else _written(_INSTRUCTIONS, instructions)
         written[:1] = in_turns([opening, *written[:1]], _role, _joined)
     return written
 

@@ -33,8 +33,8 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
         tell: called with each reader when it is through.
 
     Returns:
-        The result with the calls in ``tool_calls`` and a note on what was done in ``response_metadata``. Messages
-        with native calls, and messages without any, are the same objects as before.
+        The result with the calls in ``tool_calls`` and a note on what was done in ``response_metadata``. What has not
+        changed, messages as well as the result, is the same object as before.
     """
     if not turn.active:
         return result
@@ -44,14 +44,17 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
         if not isinstance(message, AIMessage):
             continue
         if message.tool_calls or message.invalid_tool_calls:
-            generations[i] = ChatGeneration(message=_mended(message, turn), generation_info=info)
-            continue
-        truncated = was_cut(info, message.response_metadata)
-        read, reader = _recovered(message, turn, truncated=truncated)
-        note = tell(reader) if tell else {}
-        if note:
-            read = read.model_copy(update={"response_metadata": {**read.response_metadata, **note}})
-        generations[i] = ChatGeneration(message=read, generation_info=info)
+            changes = _mended(message, turn)
+        else:
+            truncated = was_cut(info, message.response_metadata)
+            changes, reader = _recovered(message, turn, truncated=truncated)
+            note = tell(reader) if tell else {}
+            if note:
+                changes["response_metadata"] = {**message.response_metadata, **note}
+        if changes:
+            generations[i] = ChatGeneration(message=message.model_copy(update=changes), generation_info=info)
+    if all(mine is theirs for mine, theirs in zip(generations, result.generations, strict=True)):
+        return result
     return ChatResult(generations=generations, llm_output=result.llm_output)
 
 
@@ -111,7 +114,8 @@ class SearchedText:
         return items
 
 
-def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMessage, Reader]:
+def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[dict[str, Any], Reader]:
+    """What changes in a message, and who has read it."""
     parts = parts_of(message)
     texts = [i for i, part in enumerate(parts) if text_in(part)]
     text = SearchedText(turn)
@@ -131,15 +135,15 @@ def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[AIMe
     return _with_calls(message, kept, calls) if calls else _mended(message, turn), text.reader
 
 
-def _mended(message: AIMessage, turn: Turn) -> AIMessage:
-    """The message as it is, but for the markers that were broken in what tools have answered."""
+def _mended(message: AIMessage, turn: Turn) -> dict[str, Any]:
+    """What changes where the markers were broken in what tools have answered."""
     content, calls = turn.mended(content_of(message)), turn.mended(message.tool_calls)
     if content == content_of(message) and calls == message.tool_calls:
-        return message
-    return message.model_copy(update={"content": content, "tool_calls": calls})
+        return {}
+    return {"content": content, "tool_calls": calls}
 
 
-def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) -> AIMessage:
+def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) -> dict[str, Any]:
     found: list[Block] = [
         {"type": "tool_call", "name": call.name, "args": call.arguments, "id": call.id} for call in calls
     ]
@@ -148,4 +152,4 @@ def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) ->
         content = "".join(part for part in kept if isinstance(part, str))
     elif message.response_metadata.get("output_version") == "v1":
         content = [*kept, *found]  # blocks marked as v1 are all that LangChain will look at
-    return message.model_copy(update={"content": content, "tool_calls": found})
+    return {"content": content, "tool_calls": found}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage
@@ -16,8 +17,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema, response_format
+from toolmend._frozen import frozen, thawed
 from toolmend._refusal import Refused, message_of, refuses_tools
 from toolmend._turn import Options, ToolChoice, Turn
+from toolmend._types import ToolSpec
 from toolmend.adapters._langchain_history import (
     answer_format,
     as_text,
@@ -62,14 +65,12 @@ class Request:
         Raises:
             ToolmendError: a tool's schema is broken, or the choice names none of the tools.
         """
-        tools = [as_openai(tool) for tool in arguments.get("tools") or ()]
-        # Of two tools with one name the later counts, as it does in LangGraph's ToolNode.
-        functions = {_name(tool): tool for tool in tools if not _is_builtin(tool)}
-        builtin = [tool for tool in tools if _is_builtin(tool)]
+        functions, builtin = _offered(arguments.get("tools") or ())
+        names = [tool.name for tool in functions]
         choice = arguments.get("tool_choice", arguments.get(CHOICE))
         turn = Turn(
-            functions.values(),
-            tool_choice=_choice(choice, functions, builtin) if functions else "none",
+            functions,
+            tool_choice=_choice(choice, names, builtin) if functions else "none",
             options=options,
             echoes=foreign_texts(messages),
         )
@@ -125,6 +126,30 @@ class Request:
         return None
 
 
+_Offer = tuple[tuple[ToolSpec, ...], frozenset[object]]
+"""The functions, and what the provider's own tools are called."""
+
+
+def _offered(tools: Iterable[Any]) -> _Offer:
+    held = frozen(tools)
+    return _offer_in(tools) if held is None else _known_offer(held)
+
+
+@lru_cache(maxsize=64)
+def _known_offer(tools: bytes) -> _Offer:
+    """The same tools come with every request."""
+    return _offer_in(thawed(tools))
+
+
+def _offer_in(tools: Iterable[Any]) -> _Offer:
+    listed = [as_openai(tool) for tool in tools]
+    # Of two tools with one name the later counts, as it does in LangGraph's ToolNode.
+    functions = {_name(tool): tool for tool in listed if not _is_builtin(tool)}
+    builtin = [tool for tool in listed if _is_builtin(tool)]
+    own = frozenset(name for tool in builtin for name in (_fields(tool).get("type"), _name(tool)))
+    return tuple(map(ToolSpec.of, functions.values())), own
+
+
 def as_openai(tool: Any) -> Any:
     """A tool as a dict: named tools and the provider's own as they are, others in OpenAI's form."""
     is_named = {"function", "name"} & _fields(tool).keys()
@@ -171,7 +196,7 @@ def _name(tool: object) -> object:
     return _fields(fields.get("function", fields)).get("name")
 
 
-def _choice(given: object, names: Collection[object], builtin: Iterable[object]) -> ToolChoice:
+def _choice(given: object, names: Collection[str], builtin: Collection[object]) -> ToolChoice:
     """What the caller allows, out of the ways in which providers spell it."""
     if isinstance(given, Mapping):
         fields = _fields(given)
@@ -184,7 +209,6 @@ def _choice(given: object, names: Collection[object], builtin: Iterable[object])
     if given == "none":
         return "none"
     # A choice of the provider's own tool says nothing about ours.
-    own = {name for tool in builtin for name in (_fields(tool).get("type"), _name(tool))}
-    if not given or given == "auto" or given in own:
+    if not given or given == "auto" or given in builtin:
         return "auto"
     return [str(given)]

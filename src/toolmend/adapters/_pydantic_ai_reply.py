@@ -94,6 +94,8 @@ def _finite(value: Any) -> Any:
 
 def _mended(response: ModelResponse, seen: Sequence[ModelResponsePart], turn: Turn) -> ModelResponse:
     """The response with these parts, but for the markers that were broken in what tools have answered."""
+    if seen is response.parts and not turn.mark:
+        return response
     parts: list[ModelResponsePart] = []
     for part in seen:
         if isinstance(part, TextPart):
@@ -116,8 +118,8 @@ def _read(part: TextPart, reader: Reader, *, truncated: bool) -> Iterator[ModelR
     again = False
     for item in items:
         if isinstance(item, ToolCall):
-            call = ToolCallPart(item.name, arguments_as_json(item))
-            yield call if item.id is None else replace(call, tool_call_id=item.id)
+            known: dict[str, Any] = {} if item.id is None else {"tool_call_id": item.id}
+            yield ToolCallPart(item.name, arguments_as_json(item), **known)
         else:
             # What a provider says about its part, an id above all, can be said of one part only.
             yield TextPart(content=item) if again else replace(part, content=item)

@@ -52,6 +52,9 @@ class Report:
     def close(self) -> None:
         """The reply is over: tell, if that has not happened yet."""
         if self._details is None:
+            if self._mode == "native" and not any(reader.found for reader in self._readers):
+                self._details = {}
+                return
             server, model = self._server
             recovery = Recovery.of(self._readers, model=model, server=server, mode=self._mode)
             self._details = recovery.details

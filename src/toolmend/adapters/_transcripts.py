@@ -21,6 +21,7 @@ __all__ = ["Transcripts"]
 
 M = TypeVar("M")
 
+_FEW = 6  # messages, which are written faster than looked up
 _MANY = 8  # stretches, after which they are made one: each costs something to look at
 
 
@@ -90,7 +91,7 @@ class Transcripts(Generic[M]):
             A new list. What comes from an earlier request is the same objects as then.
         """
         latest = self._latest_reply(messages)
-        if not latest:
+        if latest < _FEW:
             return write(0, len(messages))
         first = messages[0] if first is None else first
         wording = (turn.options.prompt, turn.names)

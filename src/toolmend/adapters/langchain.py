@@ -32,7 +32,6 @@ except ImportError as error:
     ) from error
 
 from toolmend._errors import ToolmendError
-from toolmend._events import ToolCallFailed
 from toolmend._recovery import OnRecovery, Recovery, tell
 from toolmend._refusal import Refusals, Refused
 from toolmend._turn import Options, Reader
@@ -180,9 +179,9 @@ class FallbackToolChatModel(ChatModelWrapper):
         unbindable = self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
         return self.mode == "prompt" or (self.mode == "auto" and unbindable)
 
-    def _request(self, messages: list[BaseMessage], arguments: dict[str, Any]) -> Request:
+    def _request(self, messages: list[BaseMessage], arguments: dict[str, Any], asked: tuple[str, str]) -> Request:
         request = Request.of(messages, arguments, self.options)
-        asked, enforce = (self.server, self._asked(request)), self._schema_argument(request)
+        enforce = self._schema_argument(request, asked)
         known = asked in self._refusals or (enforce and self._refusals.has(*asked, "choice"))
         known = known or (request.turn.forced and self._refusals.has(*asked, request.choice))
         if not (self._only_prompts or (known and self.mode == "auto")):
@@ -190,9 +189,9 @@ class FallbackToolChatModel(ChatModelWrapper):
         flat = self._refusals.has(*asked, "system")
         return request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce, flat=flat)
 
-    def _schema_argument(self, request: Request) -> str:
+    def _schema_argument(self, request: Request, asked: tuple[str, str]) -> str:
         """The argument that holds a reply, which must be a call, to a schema; none if the server minds."""
-        if not request.turn.forced or self._refusals.has(self.server, self._asked(request), "schema"):
+        if not request.turn.forced or self._refusals.has(*asked, "schema"):
             return ""
         fields = type(self.inner).model_fields
         if self.inner._llm_type == "chat-ollama":
@@ -202,39 +201,41 @@ class FallbackToolChatModel(ChatModelWrapper):
     def _to_ask_first(self, arguments: dict[str, Any]) -> tuple[Refusals, str, str] | None:
         if not (self.preflight and self.mode == "auto" and arguments.get("tools")):
             return None
-        return self._refusals, self.server, str(arguments.get("model") or self.model_name)
+        return self._refusals, *self._asked(arguments)
 
     def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
-        request = self._request(messages, arguments)
-        told = partial(self._told, self._asked(request))
+        asked = self._asked(arguments)
+        request = self._request(messages, arguments, asked)
+        told = partial(self._told, asked)
         second = SecondTry(
             request,
             may=self.mode == "auto",
-            remember=partial(self._remember, self._asked(request)),
+            remember=partial(self._remember, asked),
             tell=partial(told, "prompt"),
-            enforce=self._schema_argument(request),
-            flat=self._refusals.has(self.server, self._asked(request), "system"),
+            enforce=self._schema_argument(request, asked),
+            flat=self._refusals.has(*asked, "system"),
         )
         reading = Reading(told, blocks=self.output_version == "v1", stream_arguments=self.stream_arguments)
         return Asking(self.inner, request, second, reading, stop=stop)
 
-    def _remember(self, model: str, why: str, what: Refused = "tools") -> None:
-        self._refusals.add(self.server, model, what)
+    def _remember(self, asked: tuple[str, str], why: str, what: Refused = "tools") -> None:
+        self._refusals.add(*asked, what)
         if what == "tools":
-            self._refusals.tell(self.server, model, why)
+            self._refusals.tell(*asked, why)
 
-    def _told(self, model: str, mode: Literal["native", "prompt"], reader: Reader) -> dict[str, Any]:
+    def _told(self, asked: tuple[str, str], mode: Literal["native", "prompt"], reader: Reader) -> dict[str, Any]:
         """Tell what was done for a reply, and what is to stand in its metadata."""
-        if mode == "native" and not (reader.calls or any(isinstance(one, ToolCallFailed) for one in reader.events)):
+        if mode == "native" and not reader.found:
             return {}
-        recovery = Recovery.of([reader], model=model, server=self.server, mode=mode)
+        server, model = asked
+        recovery = Recovery.of([reader], model=model, server=server, mode=mode)
         tell(recovery, self.on_recovery)
         details = recovery.details
         return {"toolmend": details} if details else {}
 
-    def _asked(self, request: Request) -> str:
-        """The model that is asked: a request may name another one than the inner model does."""
-        return str(request.arguments.get("model") or self.model_name)
+    def _asked(self, arguments: dict[str, Any]) -> tuple[str, str]:
+        """The server and the model that are asked: a request may name another one than the inner model does."""
+        return self.server, str(arguments.get("model") or self.model_name)
 
     # ---- replies
 

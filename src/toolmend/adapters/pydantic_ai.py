@@ -204,7 +204,7 @@ class FallbackToolModel(WrapperModel):
     def batch_decode(self, result: BatchResult, request: BatchRequest) -> ModelResponse:
         """Decode a result and recover the calls in it."""
         sent, outgoing = self._batched(request)
-        report = self._report(outgoing)
+        report = self._report(as_text=self._goes_as_text(outgoing))
         return report.told(recovered(self.wrapped.batch_decode(result, sent), outgoing.turn, report), outgoing.turn)
 
     async def _ask_first(self, params: ModelRequestParameters) -> None:
@@ -241,10 +241,10 @@ class FallbackToolModel(WrapperModel):
                 settings, params = self.prepare_request(settings, params)
             params = params.with_default_output_mode("tool")  # a `FallbackModel` leaves it open
         outgoing = Outgoing(native, settings, params, defaults=self.settings, options=self.options)
-        # Only where there is a server, and it has not refused.
-        known = self.wrapped.base_url is not None and not self.refusals.has(*self._server, "schema")
         outgoing.flat = self.refusals.has(*self._server, "system")
-        outgoing.enforces = outgoing.turn.forced and known and self.mode != "native"
+        if outgoing.turn.forced and self.mode != "native":
+            # Only where there is a server, and it has not refused.
+            outgoing.enforces = self.wrapped.base_url is not None and not self.refusals.has(*self._server, "schema")
         return outgoing
 
     def _goes_as_text(self, outgoing: Outgoing) -> bool:
@@ -267,15 +267,14 @@ class FallbackToolModel(WrapperModel):
     def _asking(self, outgoing: Outgoing) -> Asking:
         as_text = self._goes_as_text(outgoing)
         second = SecondTry(outgoing, may=self.mode == "auto" and not as_text, remember=self._remember)
-        return Asking(self.wrapped, outgoing, second, self._report(outgoing), as_text=as_text)
+        return Asking(self.wrapped, outgoing, second, self._report(as_text=as_text), as_text=as_text)
 
     def _remember(self, why: str, what: Refused = "tools") -> None:
         self.refusals.add(*self._server, what)
         if what == "tools":
             self.refusals.tell(*self._server, why)
 
-    def _report(self, outgoing: Outgoing) -> Report:
-        as_text = self._goes_as_text(outgoing)
+    def _report(self, *, as_text: bool) -> Report:
         if as_text and self.mode == "auto" and not self._wrapped_supports_tools:
             self.refusals.tell(*self._server, "takes no tools, says its profile")
         return Report(self._server, "prompt" if as_text else "native", self.on_recovery)
