@@ -12,7 +12,8 @@ def main() -> None:
     try:
         from toolmend.cli import app  # noqa: PLC0415 - the core has no command-line library
     except ImportError as error:
-        sys.exit(f'{error}\nThe command line needs more packages: pip install "toolmend[demo]"')
+        wanted = 'pip install "toolmend[demo]", or "toolmend[gateway]" for `toolmend serve`'
+        sys.exit(f"{error}\nThe command line needs more packages: {wanted}")
     app()
 
 
