@@ -108,10 +108,15 @@ def _ask(inner: Any, request: Any, negotiation: Negotiation) -> Any:
             body = response.read()
         finally:
             response.close()
-        if quoted := negotiation.quoted(response.status_code, body):
-            return _said(request, *quoted)
-        if not negotiation.refused(response.status_code, body):
-            return response
+        if (answer := _settled(request, response, body, negotiation)) is not None:
+            return answer
+
+
+def _settled(request: Any, response: Any, body: bytes, negotiation: Negotiation) -> Any:
+    """What an error comes to; `None` if the request is sent again."""
+    if quoted := negotiation.quoted(response.status_code, body):
+        return _said(request, *quoted)
+    return None if negotiation.refused(response.status_code, body) else response
 
 
 def _second(ask: Callable[[], Any], negotiation: Negotiation, family: Any, broken: Exception | None = None) -> Any:
@@ -168,10 +173,8 @@ async def _async_ask(inner: Any, request: Any, negotiation: Negotiation) -> Any:
             body = await response.aread()
         finally:
             await response.aclose()
-        if quoted := negotiation.quoted(response.status_code, body):
-            return _said(request, *quoted)
-        if not negotiation.refused(response.status_code, body):
-            return response
+        if (answer := _settled(request, response, body, negotiation)) is not None:
+            return answer
 
 
 async def _async_second(
