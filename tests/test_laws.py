@@ -285,7 +285,8 @@ ADVERSARIAL = [
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 @pytest.mark.parametrize("size", [4, 1 << 20], ids=["stream", "whole"])
 def test_work_grows_no_faster_than_the_input(unit: str, size: int) -> None:
-    small, large = (steps(unit * (length // len(unit)), size) for length in (4000, 16000))
+    # The first run is there for what is compiled once and kept; it is longer than what is read at a time.
+    _, small, large = (steps(unit * (length // len(unit)), size) for length in (5000, 4000, 16000))
     assert math.log(large / small, 4) < 1.25
 
 
