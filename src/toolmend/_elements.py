@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum
 
 import regex
 
@@ -28,11 +28,7 @@ _BLANK_END = re.compile(r"\s*+\Z")
 
 
 class _State(Enum):
-    BETWEEN = auto()
-    HEAD = auto()
-    OPEN = auto()
-    VALUE = auto()
-    BARE = auto()
+    BETWEEN, HEAD, OPEN, VALUE, BARE = range(5)
 
 
 @dataclass(slots=True)
@@ -146,7 +142,10 @@ class Elements:
     @property
     def place(self) -> str:
         """In which of the places of `Tags` the next tag stands."""
-        return {_State.VALUE: "inside", _State.BARE: "bare"}.get(self._level.state, "next")
+        state = self._level.state
+        if state is _State.VALUE:
+            return "inside"
+        return "bare" if state is _State.BARE else "next"
 
     @property
     def searches(self) -> bool:
