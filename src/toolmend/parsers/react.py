@@ -22,13 +22,13 @@ from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import unfenced
 from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
-from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._toolbox import Description, NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._tagged_json import NEVER
 
 __all__ = ["React"]
 
-_LABEL = r"(?i:action|(?:tool|function)(?:[ _]name)?|name)"
+_LABEL = r"(?i:action|(?:tool|function)(?:[ _]name)?)"
 _GIVEN = r"(?i:action[ _]?input|(?:(?:tool|function)[ _])?(?:input|arguments?|args|param(?:eter)?s))"
 _ACTION = rf"\*{{0,2}}{_LABEL}(?:[ \t]{{0,4}}\d{{1,2}})?\*{{0,2}}[ \t]{{0,4}}:\*{{0,2}}[ \t]{{0,8}}[`\"'\[]{{0,2}}"
 _INPUT = rf"[`\"'\]]{{0,2}}\*{{0,2}}\s{{1,16}}\*{{0,2}}{_GIVEN}(?:[ \t]{{0,4}}\d{{1,2}})?\*{{0,2}}[ \t]{{0,4}}:"
@@ -37,6 +37,7 @@ _TEXT_END = regex.compile(
     rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
 )
 _OBSERVED = re.compile(r"^[ \t*]*observation\**[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_TYPES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "list", "object"})
 _NOTHING = frozenset({"", "none", "null", "n/a", '""', "no input"})
 
 
@@ -65,7 +66,7 @@ class React(Dialect):
         """The one call.
 
         Raises:
-            NotACall: the input is neither an object nor the text of the only parameter.
+            NotACall: the input is neither an object nor the text of the only parameter, or it is a list of tools.
         """
         call = _call(region.tools.names).fullmatch(region.text)
         if not call:
@@ -74,7 +75,8 @@ class React(Dialect):
         text = call["input"] if inside is None else inside
         tool = region.tools.get(call["name"])
         if text.startswith("{"):
-            return [replace(_from_json(call["name"], text), loose=not _is_action(region.text))]
+            written = _from_json(call["name"], text)
+            return [written if _is_action(region.text) else _made(written)]
         if tool and not tool.properties and text.strip().lower() in _NOTHING:
             return [Written(name=call["name"])]
         return [_from_text(call["name"], text)]
@@ -89,6 +91,17 @@ class React(Dialect):
 def _is_action(text: str) -> bool:
     """Whether a region begins with the label that says what the model does."""
     return text.lstrip("* \t\n")[:6].lower() == "action"
+
+
+def _made(written: Written) -> Written:
+    """A call behind a label that also lists tools.
+
+    Raises:
+        Description: it tells the types of the parameters.
+    """
+    if written.arguments and _TYPES.issuperset(map(str, written.arguments.values())):
+        raise Description("a tool's parameters, not a call")
+    return replace(written, loose=True)
 
 
 def _choose(text: str, behind: int, *, textual: bool) -> Body | None:
