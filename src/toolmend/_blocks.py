@@ -44,9 +44,15 @@ class Body(Protocol):
 
     Attributes:
         whole: after `close`, whether the region holds all that was meant even if the reply was cut by its length.
+        value: a JSON value of the region that had to be read to find its end: its text and what that means.
     """
 
     whole: bool
+
+    @property
+    def value(self) -> tuple[str, object] | None:
+        """See above."""
+        ...
 
     def feed(self, text: str) -> int | None:
         """Take the next piece; return the offset of the region's end once it is known.

@@ -33,6 +33,8 @@ class CallBody:
         never: whether what stands between the last bracket and the end of the reply refutes the region.
     """
 
+    value = None
+
     def __init__(
         self,
         after: regex.Pattern[str],

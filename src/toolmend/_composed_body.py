@@ -23,6 +23,8 @@ class FollowedBody:
         follows: regular expression, bounded, of what else belongs to the region.
     """
 
+    value = None
+
     def __init__(self, body: Body, follows: regex.Pattern[str]) -> None:
         self.whole = False
         self._body = body
@@ -67,6 +69,8 @@ class ChosenBody:
             `NotHere`. It settles the matter within a bounded number of characters.
     """
 
+    value = None
+
     def __init__(self, choose: Callable[[str], Body | None]) -> None:
         self.whole = False
         self._choose = choose
@@ -96,6 +100,8 @@ class TextBody:
     Args:
         end: regular expression, bounded, of the marker. Its group ``last`` means that the marker belongs to the region.
     """
+
+    value = None
 
     def __init__(self, end: regex.Pattern[str]) -> None:
         self.whole = False

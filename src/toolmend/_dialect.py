@@ -30,11 +30,13 @@ class Region:
         text: all of it, opener included.
         lead: up to 256 characters before it.
         tools: the tools that may be called.
+        value: see `Body.value`.
     """
 
     text: str
     lead: str
     tools: Toolbox
+    value: tuple[str, object] | None = None
 
 
 class Dialect:

@@ -16,6 +16,8 @@ class ElementBody:
         tags: what their tags look like.
     """
 
+    value = None
+
     def __init__(self, tags: Tags) -> None:
         self.whole = False
         self._tags = tags

@@ -27,6 +27,8 @@ class FenceBody:
         opener: the opener as found; it begins with the fence's own marks.
     """
 
+    value = None
+
     def __init__(self, opener: str) -> None:
         self.whole = False
         marks = opener.lstrip(" \t")

@@ -61,9 +61,12 @@ class Foreign:
         # Gathered at once unless that is left to us: a generator would be empty for the second reader.
         self._given: list[Texts] = [texts if callable(texts) else tuple(texts) for texts in (results, users, system)]
         self._letters: dict[str, str] = {}
+        self._nothing = not any(self._given)
 
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
+        if self._nothing:
+            return None
         results, users, system = self._texts
         size = sum(map(len, results)) + sum(map(len, users))
         if not size or len(region) > _STRETCH * size + _SPACE:  # nothing, or too little, to copy from

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, cast
 from toolmend._arithmetic import calculate
 from toolmend._json_strings import UNESCAPED, NotJSON, StringReader, past
 
-__all__ = ["UNESCAPED", "NotJSON", "Reader", "past", "read_value", "read_values", "strict"]
+__all__ = ["UNESCAPED", "NotJSON", "Reader", "leading", "past", "read_value", "read_values", "strict"]
 
 _MAX_DEPTH = 100  # nesting beyond this is no tool call; the bound keeps the reader off the recursion limit
 
@@ -74,16 +74,29 @@ def strict(text: str) -> Any:
         ValueError: it is no JSON, or a key is given twice, a number is infinite, half a character is escaped.
         RecursionError: it is nested too deeply for Python.
     """
-    if _SURROGATE.search(text):
+    text = text.strip(" \t\r\n")
+    value, end = leading(text)
+    if end < len(text):
+        raise NotJSON("something stands behind it")
+    return value
+
+
+def leading(text: str, at: int = 0) -> tuple[Any, int]:
+    """Read the value that begins at a place, as strictly as `strict`.
+
+    Returns:
+        The value and where it ends.
+    """
+    value, end = _JSON.raw_decode(text, at)
+    if "\\u" in text and _SURROGATE.search(text, at, end):
         raise NotJSON("surrogates are for the careful reader")
-    value = _decode(text)
-    if text.count("{") + text.count("[") <= _MAX_DEPTH:
-        return value
+    if text.count("{", at, end) + text.count("[", at, end) <= _MAX_DEPTH:
+        return value, end
     level: list[Any] = [value]
     for _ in range(_MAX_DEPTH + 1):
         level = [child for node in level for child in _children(node)]
         if not level:
-            return value
+            return value, end
     raise NotJSON("nested too deeply")
 
 
@@ -111,7 +124,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise NotJSON(f"{name} is no JSON value")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant).decode
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
 
 
 class Reader(StringReader):

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import lru_cache
-from json import JSONDecoder
 
 import regex
 
 from toolmend._blocks import LEFTOVER, NotHere
+from toolmend._json import leading
 
-__all__ = ["ARGUMENT_KEYS", "ID_KEYS", "KINDS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody"]
+__all__ = ["ARGUMENT_KEYS", "ID_KEYS", "KINDS", "NAME_KEYS", "WRAPPER_KEYS", "CallHead", "JsonBody", "JsonGrammar"]
 
 NAME_KEYS = (
     "name", "tool_name", "function_name", "recipient_name", "tool", "function",
@@ -94,30 +94,35 @@ class CallHead:
         return key in _FIRST or (found["other"] == "{" and key in self._names)
 
 
-@lru_cache(maxsize=64)
-def _tokens(ends: str) -> dict[str, regex.Pattern[str]]:
-    """What to look for next: outside of strings, and inside a string by its quote."""
-    return {
-        "": regex.compile(rf"{ends}|[{{}}\[\]\"',:(]|\w++|[^\s<`]"),
-        '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
-        "'": regex.compile(rf"{ends}|(?s:\\.)|'"),
-    }
-
-
-@lru_cache(maxsize=64)
-def _tail(closer: str) -> regex.Pattern[str]:
-    """What may follow a value: a bracket too many, its closer, another value; anything else ends or refutes."""
-    if closer == _NONE:  # bare on its own line: nothing else may follow on that line
-        space, ends = r"[ \t]{0,64}", rf"(?P<end>\n|{LEFTOVER})|(?:[,;]\s{{0,16}})?(?P<more>[{{\[])"
-    else:
-        more = r"(?P<more>\{|\[(?=[\s\[{\"'\]]))"  # a list, not a closer such as [END]
-        space, ends = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|{more}|(?P<end>{LEFTOVER})"
-    return regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{ends}|(?P<other>[^\s,;<`\[*]))")
-
-
 _NONE = "(?!)"
-_JSON = JSONDecoder(parse_int=len, parse_float=len)  # where values end is asked, not what they are
-_compiled = lru_cache(maxsize=64)(regex.compile)
+
+
+class JsonGrammar:
+    """What to look for in a region, by its closer and what begins the next one.
+
+    Attributes:
+        ends: the closer, or the next region; `None` if there is neither.
+        tokens: the next token outside of strings, and inside of a string by its quote.
+        tail: what may follow a value: a bracket too many, the closer, another value; anything else ends or refutes.
+    """
+
+    def __init__(self, closer: str, again: str) -> None:
+        ends = rf"(?P<closer>{closer})|(?P<again>{again})"
+        self.ends = None if closer == again == _NONE else regex.compile(ends)
+        self.tokens = {
+            "": regex.compile(rf"{ends}|[{{}}\[\]\"',:(]|\w++|[^\s<`]"),
+            '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
+            "'": regex.compile(rf"{ends}|(?s:\\.)|'"),
+        }
+        if closer == _NONE:  # bare on its own line: nothing else may follow on that line
+            space, then = r"[ \t]{0,64}", rf"(?P<end>\n|{LEFTOVER})|(?:[,;]\s{{0,16}})?(?P<more>[{{\[])"
+        else:
+            more = r"(?P<more>\{|\[(?=[\s\[{\"'\]]))"  # a list, not a closer such as [END]
+            space, then = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|{more}|(?P<end>{LEFTOVER})"
+        self.tail = regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{then}|(?P<other>[^\s,;<`\[*]))")
+
+
+_grammar = lru_cache(maxsize=256)(JsonGrammar)
 
 
 class JsonBody:
@@ -141,11 +146,9 @@ class JsonBody:
         only: bool = False,
     ) -> None:
         self.whole = False
+        self.value: tuple[str, object] | None = None
         self._skip = len(opener.rstrip("[{ \t\r\n"))  # the brackets at its end belong to the value
-        self._closer = closer
-        ends = rf"(?P<closer>{closer})|(?P<again>{again})"
-        self._ends = _compiled(ends)
-        self._tokens = _tokens(ends)
+        self._grammar = _grammar(closer, again)
         self._head = head
         self._only = only or closer == _NONE
         self._carry = ""
@@ -153,22 +156,25 @@ class JsonBody:
         self._depth = 0
         self._quote = ""
         self._previous = ""  # the last token outside of strings
-        self._sure = 0
+        self._sure: int | None = None  # where half a closer begins at the end of the piece in hand
         self._value_end: int | None = None  # set between a value and what follows
         self._candidate: int | None = None
 
     def feed(self, text: str) -> int | None:
         """See `Body.feed`."""
-        dropped = min(self._skip, len(text))
-        self._skip -= dropped
-        self._at += dropped
-        text = text[dropped:]
+        if self._skip:
+            dropped = min(self._skip, len(text))
+            self._skip -= dropped
+            self._at += dropped
+            text = text[dropped:]
         if self._head:
             self._head.feed(text)
         text = self._carry + text
         self._carry = ""
-        self._sure, first = self._closers_in(text)
-        position = self._leap(text, first)
+        self._sure = None
+        position = 0
+        if not self._depth and not self._quote and self._value_end is None:
+            position = self._leap(text)
         while position < len(text) and not self._carry:
             if self._value_end is not None:
                 end, position = self._read_tail(text, position, self._value_end)
@@ -188,37 +194,41 @@ class JsonBody:
             return self._candidate
         return self._at + len(self._carry)
 
-    def _closers_in(self, text: str) -> tuple[int, int]:
-        """Where half a closer begins at the end of the text, and where the first closer does, whole or half.
+    def _half_closer(self, text: str) -> int:
+        """Where half a closer begins at the end of the text.
 
         It is looked for on its own: among other tokens `regex` would prefer any full match to the half one before it.
         """
-        found = self._ends.search(text, partial=True)
-        first = found.start() if found else len(text)
-        while found:
+        ends = self._grammar.ends
+        found = ends.search(text, partial=True) if ends else None
+        while ends and found:
             if found.partial:
-                return found.start(), first
-            found = self._ends.search(text, found.end(), partial=True)
-        return len(text), first
+                return found.start()
+            found = ends.search(text, found.end(), partial=True)
+        return len(text)
 
-    def _leap(self, text: str, before: int) -> int:
-        """Step over a value that begins the text, is valid JSON and ends before a place; where to go on."""
-        if self._depth or self._quote or self._value_end is not None:
-            return 0
+    def _leap(self, text: str) -> int:
+        """Step over a value that begins the text, is valid JSON and has no closer in it; where to go on."""
+        start = len(text) - len(text.lstrip())
         try:
-            start = len(text) - len(text.lstrip())
-            _, end = _JSON.raw_decode(text, start)
+            value, end = leading(text, start)
         except (ValueError, RecursionError):
             return 0
-        if text[start] not in "{[" or end > before:
+        if text[start] not in "{[":
             return 0
+        closer = self._grammar.ends.search(text, partial=True) if self._grammar.ends else None
+        if closer and closer.start() < end:
+            return 0
+        self.value = text[start:end], value
         self._value_end = self._at + end
         self._previous = text[end - 1]
         return end
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         """Step over one token; return the region's end, if this was it, and where to go on."""
-        token = self._tokens[self._quote].search(text, position, self._sure)
+        if self._sure is None:
+            self._sure = self._half_closer(text)
+        token = self._grammar.tokens[self._quote].search(text, position, self._sure)
         if token is None:
             sure = self._sure - (self._quote != "" and text.endswith("\\", position, self._sure))  # half an escape
             self._carry = text[sure:]
@@ -249,7 +259,7 @@ class JsonBody:
         return self._depth <= 0 and not self._quote
 
     def _read_tail(self, text: str, position: int, value_end: int) -> tuple[int | None, int]:
-        found = _tail(self._closer).match(text, position, partial=True)
+        found = self._grammar.tail.match(text, position, partial=True)
         if found is None or found.lastgroup == "other":
             if self._only:
                 raise NotHere(value_end)

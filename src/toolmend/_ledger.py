@@ -6,7 +6,6 @@ import json
 from collections.abc import Hashable, Iterable
 from itertools import groupby
 
-from toolmend._blocks import Block
 from toolmend._deltas import Shown, canonical
 from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._openers import OpenBlock
@@ -38,6 +37,7 @@ class Ledger:
         self._events: list[Event] = []
         self._count = 0  # how many calls were told or begun
         self._made: dict[Hashable, None] = {}  # what they were, in order
+        self._latest: list[ToolCall] = []  # those of them that nobody has compared with others so far
         self._answered = False  # calls without a marker were told
         self._since = 0  # how much text was told since the last call
         self._stray = False  # whether any of it was more than white space
@@ -48,6 +48,7 @@ class Ledger:
         quotation = self.quotation
         if quotation and quotation.suspense is None and isinstance(event, (ToolCallDelta, ToolCallParsed)):
             quotation.suspense = []
+            self._note()
             self._before = (self._count, len(self._made), self._since, self._stray)
         if isinstance(event, ToolCallParsed):
             self.after_call = True
@@ -62,11 +63,18 @@ class Ledger:
         target = self._events if quotation is None or quotation.suspense is None else quotation.suspense
         target.append(event)
 
+    def _note(self) -> None:
+        """Note what the latest calls were: to find out costs something, and most replies make but one."""
+        for call in self._latest:
+            self._made[_same(call)] = None
+        self._latest.clear()
+
     def end_quotation(self) -> None:
         """The quotation was one: its calls were never made."""
         quotation, self.quotation = self.quotation, None
         if quotation and quotation.suspense is not None:
             self._count, made, self._since, self._stray = self._before
+            self._latest.clear()
             while len(self._made) > made:
                 self._made.popitem()
         for event in quotation.settle(quoted=True) if quotation else ():
@@ -80,8 +88,15 @@ class Ledger:
     def take(self) -> list[Event]:
         """The events since the last time, neighbouring deltas joined."""
         pending, self._events = self._events, []
-        kinds = list(map(type, pending))
-        if not any(kind is before and kind in _JOINED for kind, before in zip(kinds[1:], kinds, strict=False)):
+        if len(pending) < 2:
+            return pending
+        before = None
+        for event in pending:
+            kind = type(event)
+            if kind is before and kind in _JOINED:
+                break
+            before = kind
+        else:
             return pending
         taken: list[Event] = []
         for kind, group in groupby(pending, key=type):
@@ -93,14 +108,13 @@ class Ledger:
                 taken.extend(group)
         return taken
 
-    def is_late(self, block: Block, lead: str) -> bool:
+    def is_late(self, lead: str) -> bool:
         """Whether text has followed calls: what is written behind it without a marker repeats or explains them.
 
         Args:
-            block: what opens.
-            lead: the text before it.
+            lead: the text before what opens.
         """
-        return block.kind != "marked" and self._answered and self._since > _ASIDE and not is_step(lead)
+        return self._answered and self._since > _ASIDE and not is_step(lead)
 
     def show(self, pieces: Iterable[tuple[int, str, str]]) -> None:
         """Tell pieces of arguments: number of the call in its region, its name, JSON text."""
@@ -109,8 +123,10 @@ class Ledger:
 
     def objection(self, calls: list[ToolCall], refused: list[NotACall], opened: OpenBlock) -> NotACall | None:
         """Why calls may not be told in spite of being readable."""
-        if self._stray and self._count and calls and all(_same(call) in self._made for call in calls):
-            return NotACall("repeats an earlier call")
+        if self._stray and self._count and calls:
+            self._note()
+            if all(_same(call) in self._made for call in calls):
+                return NotACall("repeats an earlier call")
         for call, shown in zip(calls, opened.sent, strict=False) if opened.deltas and not refused else ():
             if call.name != shown.name or not shown.begins(canonical(call.arguments)):
                 return NotACall("its arguments changed after they were shown")
@@ -129,16 +145,16 @@ class Ledger:
             if refused:  # what was shown has failed with the rest of the region; all of it comes again
                 self._count += len(sent)
                 sent = []
-            self._complete(calls, sent)
+            if self._stream_arguments:
+                self._complete(calls, sent)
             self.tell(ToolCallParsed(tuple(calls), name, "" if refused else raw))
             self._answered = self._answered or not marked
-            for call in calls:
-                self._made[_same(call)] = None
+            self._latest.extend(calls)
         self._count += len(calls) or len(opened.sent)
 
     def _complete(self, calls: list[ToolCall], sent: list[Shown]) -> None:
         """Tell what is missing of the arguments."""
-        for n, call in enumerate(calls if self._stream_arguments else ()):
+        for n, call in enumerate(calls):
             shown = sent[n].size if n < len(sent) else 0
             self.tell(ToolCallDelta(self._count + n, call.name, canonical(call.arguments)[shown:]))
 

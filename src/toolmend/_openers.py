@@ -68,6 +68,7 @@ _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _ASCII = tuple(map(chr, range(128)))
 _FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
 _EVERY = r"[\s\S]"
+_AHEAD = 6  # how many characters of a place decide what is tried there
 _KEPT = 4096  # how many beginnings are kept in mind
 _OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
 """One of each kind of character outside of ASCII."""
@@ -124,45 +125,45 @@ class Search:
         edges = tuple(sorted(self._edges))
         self._begins = [(_beginnings(source, _BEFORE), _beginnings(source, ("", *edges))) for source in sources]
         self._compiled = [(label, _compiled(source)) for label, source in self.expressions]
+        self._fitting: dict[str, _Expressions] = {}
         self._promising: tuple[dict[str, _Expressions], dict[str, _Expressions]] = ({}, {})
         anywhere = frozenset[str]().union(*(begins for begins, _ in self._begins))
         behind = _one_of(frozenset[str]().union(*(begins for _, begins in self._begins)))
         self._firsts = frozenset(begin[0] for begin in anywhere)
         self._anywhere = _ANY in self._firsts
         self._following = re.compile(behind)
-        places = f"[{''.join(map(re.escape, edges))}](?={behind})"
-        if anywhere:
-            places = _EVERY if self._anywhere else f"{_tree(anywhere)}|{places}"
-        self._places = re.compile(places)
+        # each alternative begins with a character: then `re` knows them all and skips to the next of them
+        places = "|".join((_tree(anywhere), *(f"{re.escape(edge)}(?={behind})" for edge in edges)))
+        self._places = re.compile(_EVERY if self._anywhere else places.removeprefix("|"))
 
     def search(self, text: str, at: int) -> Found | None:
         """The first match from a place on, and its label; without one, what the end of the text may be half of."""
         half: Found | None = None
         edges = self._edges
         if (not at or text[at - 1] in edges) and self._following.match(text, at):
-            half = self._try(text, at, edge=True)
+            half = self._try(text, at)
             if half and not half[1].partial:
                 return half
         for candidate in self._places.finditer(text, at):
             place = candidate.start()
             if self._anywhere or text[place] in self._firsts:
-                found = self._try(text, place, edge=not place or text[place - 1] in edges)
+                found = self._try(text, place)
                 if found and not found[1].partial:
                     return found
                 half = half or found
             if text[place] in edges:
-                found = self._try(text, place + 1, edge=True)
+                found = self._try(text, place + 1)
                 if found and not found[1].partial:
                     return found
                 half = half or found
         return half
 
-    def _try(self, text: str, place: int, *, edge: bool) -> Found | None:
+    def _try(self, text: str, place: int) -> Found | None:
         """What matches at a place, or could once there is more text."""
-        begin = text[place : place + _REACH]
-        promising = self._promising[edge].get(begin)
+        around = text[place - 1 : place + _AHEAD] if place else text[:_AHEAD]
+        promising = self._promising[place > 0].get(around)
         if promising is None:
-            promising = self._which(begin, edge=edge)
+            promising = self._which(around, int(place > 0))
         half: Found | None = None
         for label, expression in promising:
             found = expression.match(text, place, partial=True)
@@ -172,18 +173,33 @@ class Search:
                 half = half or (label, found)
         return half
 
-    def _which(self, begin: str, *, edge: bool) -> _Expressions:
-        """The expressions that may match what begins so: few, so that they are kept in mind."""
-        kept = self._promising[edge]
-        if len(kept) >= _KEPT:
-            kept.clear()
-        found = tuple(
-            expression
-            for expression, (anywhere, behind) in zip(self._compiled, self._begins, strict=True)
-            if _fits(begin, anywhere) or (edge and _fits(begin, behind))
-        )
-        kept[begin] = found  # never read again here: another thread may have cleared it by then
+    def _which(self, around: str, place: int) -> _Expressions:
+        """The expressions that may match what begins so: few, so that they are kept in mind.
+
+        Args:
+            around: the beginning, with the character before it if there is one.
+            place: where in that it begins.
+        """
+        edge = not place or around[0] in self._edges
+        begin = around[place : place + _REACH]
+        key = f"{'^' if edge else '-'}{begin}"
+        fitting = self._fitting.get(key)
+        if fitting is None:
+            fitting = tuple(
+                expression
+                for expression, (anywhere, behind) in zip(self._compiled, self._begins, strict=True)
+                if _fits(begin, anywhere) or (edge and _fits(begin, behind))
+            )
+            _keep(self._fitting, key, fitting)
+        found = tuple((label, e) for label, e in fitting if e.match(around, place, partial=True))
+        _keep(self._promising[place], around, found)  # never read again here: another thread may have cleared it
         return found
+
+
+def _keep(kept: dict[str, _Expressions], key: str, found: _Expressions) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = found
 
 
 def _one_of(begins: Iterable[str]) -> str:
@@ -240,13 +256,11 @@ class OpenBlock:
         """Of each call of the region with a declared name, what has been shown of its arguments."""
         return self.deltas.sent if self.deltas else []
 
-    def show(self, text: str) -> list[tuple[int, str, str]]:
+    def show(self, deltas: JsonDeltas | ElementDeltas, text: str) -> list[tuple[int, str, str]]:
         """What the next piece makes certain of the arguments: number of the call, its name, JSON text."""
-        if not self.deltas:
-            return []
         dropped = min(self._skip, len(text))
         self._skip -= dropped
-        return self.deltas.feed(text[dropped:])
+        return deltas.feed(text[dropped:])
 
     @property
     def text(self) -> str:

@@ -161,9 +161,7 @@ def is_quoted(lead: str) -> bool:
         lead: the text right before it.
     """
     line = lead[lead.rfind("\n") + 1 :]
-    return bool(
-        line.count("`") % 2 or line.lstrip().startswith(">") or line.endswith(('"', "'", "“", "‘", "<!--", "<!-- "))
-    )
+    return line != "" and (line.count("`") % 2 == 1 or line.lstrip().startswith(">") or line.endswith(_BEFORE_QUOTED))
 
 
 def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
@@ -175,6 +173,8 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
         marked: what follows begins with a marker that means a call.
     """
     said = lead.rstrip()
+    if not said:
+        return False
     if before and _AFTER_ANOTHER.search(said[said.rfind("\n") + 1 :]):
         return True
     sentence = last_sentence(said)

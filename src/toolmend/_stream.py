@@ -29,14 +29,15 @@ from toolmend._foreign import Foreign
 from toolmend._ledger import Ledger
 from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
 from toolmend._quotation import Quotation, is_quoted, is_shown
-from toolmend._toolbox import Description, NotACall, Toolbox
-from toolmend._types import Tool, ToolCall, specs_of
+from toolmend._toolbox import Description, NotACall, toolbox_of
+from toolmend._types import Tool, ToolCall
 from toolmend.parsers import DIALECTS
 
 __all__ = ["StreamParser", "parse"]
 
 _LEAD = 256  # how much of the text before a region is known to whoever judges it
 _MISSES = 32  # how many regions may run to the end of the reply in vain before the rest is taken as text
+_NO_ECHOES = Foreign()
 _SLICE = 4096  # how much text is read at a time
 
 
@@ -79,10 +80,10 @@ class StreamParser:
         tools: Iterable[Tool] = (),
         *,
         dialects: Sequence[Dialect] = DIALECTS,
-        echoes: Iterable[str] | Foreign = (),
+        echoes: Iterable[str] | Foreign = _NO_ECHOES,
         stream_arguments: bool = False,
     ) -> None:
-        self._tools = Toolbox(specs_of(tools))
+        self._tools = toolbox_of(tools)
         self._openers = openers_of(tuple(dialects), self._tools) if self._tools else None
         self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
         self._stream_arguments = stream_arguments
@@ -192,7 +193,7 @@ class StreamParser:
             if block.kind == "markup" and not is_quoted(lead):
                 self._drop(opener)
                 return ""
-            late = self._ledger.is_late(block, lead)
+            late = block.kind != "marked" and self._ledger.is_late(lead)
             quoted = not late and self._is_quoted(block, lead)
             try:
                 body = None if late or quoted else block.body(opener, lead)
@@ -245,7 +246,8 @@ class StreamParser:
     def _read_block(self, opened: OpenBlock, text: str) -> str:
         """Feed the open block; return what is left of the text once the region has ended."""
         opened.add(text)
-        self._ledger.show(opened.show(text))
+        if opened.deltas:
+            self._ledger.show(opened.show(opened.deltas, text))
         try:
             end = opened.body.feed(text)
         except NotHere as verdict:
@@ -284,7 +286,7 @@ class StreamParser:
             source = self._foreign.source_of(raw)
             if source:
                 raise NotACall(f"copied from {source}")
-            for written in opened.dialect.parse(Region(raw, opened.lead, self._tools)):
+            for written in opened.dialect.parse(Region(raw, opened.lead, self._tools, opened.body.value)):
                 if isinstance(written, NotACall):
                     refused.append(written)
                     continue
@@ -294,7 +296,8 @@ class StreamParser:
                     refused.append(error)
         except NotACall as error:
             refused.append(error)
-        self._shown = self._shown or any(isinstance(reason, Description) for reason in refused)
+        if refused:
+            self._shown = self._shown or any(isinstance(reason, Description) for reason in refused)
         objection = self._ledger.objection(calls, refused, opened)
         if objection:
             calls, refused = [], [objection]

@@ -23,46 +23,59 @@ def call_object(call: ToolCall) -> str:
     return _ENCODER.encode({"name": call.name, "arguments": call.arguments})
 
 
-def json_calls(text: str, *, alone: bool = True, tools: Toolbox | None = None) -> list[Written]:
+def json_calls(
+    text: str, *, alone: bool = True, tools: Toolbox | None = None, value: tuple[str, object] | None = None
+) -> list[Written]:
     """Read calls from JSON text: an object, several, a list, the OpenAI wire object.
 
     Args:
         text: the JSON, with nothing around it.
         alone: whether an object with a name and nothing else is a call without arguments.
         tools: the tools that may be called, where a text in place of an object may be a call in Python's syntax.
+        value: a text that has been read already, and what it means: `Region.value`.
 
     Raises:
         NotACall: it is no JSON, or not the shape of a call.
     """
+    if value and value[0] == text:
+        return _calls(value[1], (), alone=alone, tools=tools)
     try:
         values, repairs = read_values(text)
     except NotJSON as error:
         raise NotACall(f"not readable as JSON: {error}") from error
+    if len(values) == 1:
+        return _calls(values[0], repairs, alone=alone, tools=tools)
     return [written for value in values for written in _calls(value, repairs, alone=alone, tools=tools)]
 
 
 def _calls(value: object, repairs: Sequence[str], *, alone: bool, tools: Toolbox | None) -> list[Written]:
+    if isinstance(value, dict):
+        return _in_object(cast("dict[str, Any]", value), repairs, alone=alone, tools=tools)
     if isinstance(value, str) and tools is not None:
         return _in_text(value, tools)
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        found = [written for item in items for written in _calls(item, repairs, alone=alone, tools=tools)]
-        if not found:
-            raise NotACall("an empty list", meant=False)
-        return found
-    if not isinstance(value, dict):
+    if not isinstance(value, list):
         raise NotACall("no call object", meant=False)
-    fields = cast("dict[str, Any]", value)
-    named = _text(fields, NAME_KEYS)
+    items = cast("list[object]", value)
+    found = [written for item in items for written in _calls(item, repairs, alone=alone, tools=tools)]
+    if not found:
+        raise NotACall("an empty list", meant=False)
+    return found
+
+
+def _in_object(
+    fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, tools: Toolbox | None
+) -> list[Written]:
+    named = _textual(fields, NAME_KEYS)
     for key in WRAPPER_KEYS if named is None else ():
         if key in fields and _may_be_calls(fields[key]):
             return _calls(fields[key], repairs, alone=alone, tools=tools)
-    call_id = _text(fields, ID_KEYS)
+    identified = _textual(fields, ID_KEYS)
+    call_id = fields[identified] if identified else None
     if isinstance(fields.get("function"), dict):
         fields = cast("dict[str, Any]", fields["function"])
-        named = _text(fields, NAME_KEYS)
-    if named:
-        return [_call(fields, repairs, alone=alone, call_id=call_id)]
+        named = _textual(fields, NAME_KEYS)
+    if named and fields[named]:
+        return [_call(fields, named, repairs, alone=alone, call_id=call_id)]
     return _keyed(fields, repairs)
 
 
@@ -83,20 +96,21 @@ def _may_be_calls(value: object) -> bool:
     return isinstance(value, dict) and any(key in NAME_KEYS for key in cast("dict[str, Any]", value))
 
 
-def _text(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    """The text under the first of some keys that has one."""
+def _textual(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    """The first of some keys that has a text."""
     for key in keys:
         if key in fields and isinstance(fields[key], str):
-            return fields[key]
+            return key
     return None
 
 
-def _call(fields: Mapping[str, Any], repairs: Sequence[str], *, alone: bool, call_id: str | None) -> Written:
-    named = next(key for key in NAME_KEYS if isinstance(fields.get(key), str))
+def _call(
+    fields: Mapping[str, Any], named: str, repairs: Sequence[str], *, alone: bool, call_id: str | None
+) -> Written:
     name = fields[named]
-    key = next((key for key in ARGUMENT_KEYS if key in fields), None)
+    key = next(filter(fields.__contains__, ARGUMENT_KEYS), None)
     if key is None and not (alone and fields.keys() <= _BESIDE.union(ID_KEYS, NAME_KEYS)):
-        unsaid = {named, "id", *(("type",) if _text(fields, ("type",)) in KINDS else ())}
+        unsaid = {named, "id", *(("type",) if _textual(fields, ("type",)) and fields["type"] in KINDS else ())}
         beside = {key: value for key, value in fields.items() if key not in unsaid}
         if not beside:
             raise NotACall("an object without arguments", meant=False)
@@ -125,6 +139,8 @@ def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> list[Written]:
 
 def _arguments(value: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """Arguments as an object; the wire form of OpenAI writes them as JSON inside a string."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value), ()
     repairs: tuple[str, ...] = ()
     if isinstance(value, str) and value.strip():
         try:

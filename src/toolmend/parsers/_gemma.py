@@ -15,6 +15,7 @@ import regex
 
 from toolmend._errors import RenderError
 from toolmend._json import NotJSON
+from toolmend._json_body import JsonGrammar
 from toolmend._toolbox import NotACall
 from toolmend._types import ToolCall, ToolSpec
 from toolmend.parsers._gemma_arguments import KEY, GemmaArguments
@@ -24,16 +25,21 @@ from toolmend.parsers._value_body import ValueBody
 __all__ = ["GemmaCalls"]
 
 
-@lru_cache(maxsize=64)
-def _tokens(ends: str, delimiter: str) -> dict[str, regex.Pattern[str]]:
-    """What to look for next, as in `JsonBody`."""
-    return {
-        "": regex.compile(rf"{ends}|{delimiter}|[{{}}()\[\]\"',:]|\w++|[^\s<]"),
-        '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
-        "'": regex.compile(rf"{ends}|(?s:\\.)|'"),
-        delimiter: regex.compile(rf"{ends}|{delimiter}"),
-        "ends": regex.compile(rf"{ends}|{delimiter}"),
-    }
+class _Grammar(JsonGrammar):
+    """What to look for where strings also stand between delimiters."""
+
+    def __init__(self, closer: str, again: str, delimiter: str) -> None:
+        super().__init__(closer, again)
+        ends, written = rf"(?P<closer>{closer})|(?P<again>{again})", regex.escape(delimiter)
+        self.tokens = {
+            **self.tokens,
+            "": regex.compile(rf"{ends}|{written}|[{{}}()\[\]\"',:]|\w++|[^\s<]"),
+            delimiter: regex.compile(rf"{ends}|{written}"),
+        }
+        self.ends = self.tokens[delimiter]  # half a delimiter has to be waited for as well
+
+
+_grammar = lru_cache(maxsize=64)(_Grammar)
 
 
 class _GemmaBody(ValueBody):
@@ -43,10 +49,7 @@ class _GemmaBody(ValueBody):
         super().__init__(opener, closers, again, then)
         self._skip = len(opener) - 1
         self._delimiter = delimiter
-        written = regex.escape(delimiter)
-        self._tokens = _tokens(rf"(?P<closer>{closers})|(?P<again>{again})", written)
-        self._tokens[delimiter] = self._tokens[written]
-        self._ends = self._tokens["ends"]  # half a delimiter has to be waited for as well
+        self._grammar = _grammar(closers, again, delimiter)
 
     def _take(self, token: str) -> bool:
         if not self._quote and token == self._delimiter:

@@ -27,16 +27,13 @@ class ValueBody(JsonBody):
 
     def __init__(self, opener: str, closers: str, again: str, then: str = "", *, empty: bool = False) -> None:
         fence = "`{3}" if "```" in opener else _NEVER
-        super().__init__(opener, f"{fence}|{closers}", again=again)
-        self._marked = not closers == again == fence == _NEVER
+        ends = "|".join(end for end in (fence, closers) if end != _NEVER)
+        super().__init__(opener, ends or _NEVER, again=again)
         self._strict = bool(then)
         self._first = _trail(f"{fence}|{closers}", then)
         self._next = _trail(closers, then)
         if empty:
             self._skip = self._value_end = len(opener)
-
-    def _closers_in(self, text: str) -> tuple[int, int]:
-        return super()._closers_in(text) if self._marked else (len(text), len(text))
 
     def _read_value(self, text: str, position: int) -> tuple[int | None, int]:
         end, position = super()._read_value(text, position)

@@ -45,7 +45,7 @@ class FencedJson(Dialect):
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the fences."""
-        return json_calls(unfenced(region.text) or "", tools=region.tools)
+        return json_calls(unfenced(region.text) or "", tools=region.tools, value=region.value)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A fence a call."""

@@ -34,7 +34,7 @@ class Hermes(Dialect):
 
     def parse(self, region: Region) -> list[Written]:
         """The objects between the tags."""
-        return json_calls(region.text.removeprefix(_OPEN).strip().removesuffix(_CLOSE))
+        return json_calls(region.text.removeprefix(_OPEN).removesuffix(_CLOSE).strip(), value=region.value)
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A tag pair a call."""

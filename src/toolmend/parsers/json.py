@@ -63,7 +63,9 @@ class Json(Dialect):
         start = _START.search(region.text)
         if not start:
             raise NotACall("no JSON")
-        return json_calls(region.text[start.start() :].rstrip("`*"), alone=False, tools=region.tools)
+        return json_calls(
+            region.text[start.start() :].rstrip("`*"), alone=False, tools=region.tools, value=region.value
+        )
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """An object a line."""

@@ -50,6 +50,8 @@ def _echoed(body: Callable[[str, str], Body]) -> Callable[[str, str], Body]:
 class _EchoedBody:
     """A body whose region goes on if the text between its markers follows once more."""
 
+    value = None
+
     def __init__(self, body: Body) -> None:
         self.whole = False
         self._body = body
