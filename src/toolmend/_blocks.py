@@ -82,16 +82,25 @@ class Block:
             may raise `NotHere`.
         kind: ``"marked"``, the opener means a call wherever it stands; ``"plain"``, the opener also occurs in
             ordinary text, so that anything around it counts; ``"fence"``, a code fence, whose text is code if it
-            holds no call; ``"markup"``, no call at all but what the format puts around text, to be taken away.
+            holds no call; ``"markup"``, no call at all but what the format puts around text, to be taken away;
+            ``"bar"``, no call either but what shows that those behind it are not made.
         json: the region's body is JSON call objects, so that their arguments can be shown while they are written.
     """
 
     opener: str
     body: Callable[[str, str], Body]
-    kind: Literal["marked", "plain", "fence", "markup"] = "marked"
+    kind: Literal["marked", "plain", "fence", "markup", "bar"] = "marked"
     json: bool = False
 
     @classmethod
     def markup(cls, opener: str) -> Block:
         """What the format puts around text."""
         return cls(opener, cast("Callable[[str, str], Body]", None), "markup")  # it is taken away, not read
+
+    @classmethod
+    def bar(cls, opener: str) -> Block:
+        """What shows that calls without a marker behind it are not made in this format.
+
+        Those of the tool whose name it ends with, or all of them.
+        """
+        return cls(opener, cast("Callable[[str, str], Body]", None), "bar")  # it stays text

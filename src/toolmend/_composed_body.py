@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import regex
 
-from toolmend._blocks import Body
+from toolmend._blocks import Body, NotHere
 
 __all__ = ["ChosenBody", "FollowedBody", "TextBody"]
 
@@ -21,12 +21,14 @@ class FollowedBody:
     Args:
         body: the body inside.
         follows: regular expression, bounded, of what else belongs to the region.
+        refutes: what follows refutes the region instead.
     """
 
     value = None
 
-    def __init__(self, body: Body, follows: regex.Pattern[str]) -> None:
+    def __init__(self, body: Body, follows: regex.Pattern[str], *, refutes: bool = False) -> None:
         self.whole = False
+        self._refutes = refutes
         self._body = body
         self._follows = follows
         self._last = ""  # the text last read
@@ -47,6 +49,8 @@ class FollowedBody:
         found = self._follows.match(self._behind, partial=True)
         if found and found.partial:
             return None
+        if found and self._refutes:
+            raise NotHere(self._end)
         return self._end + (found.end() if found else 0)
 
     def close(self) -> int:

@@ -11,7 +11,7 @@ from toolmend._events import Event, ReasoningDelta, TextDelta, ToolCallDelta, To
 from toolmend._openers import OpenBlock
 from toolmend._quotation import Quotation, is_step
 from toolmend._toolbox import NotACall
-from toolmend._types import ToolCall
+from toolmend._types import ToolCall, ToolSpec
 
 __all__ = ["Ledger"]
 
@@ -38,6 +38,7 @@ class Ledger:
         self._count = 0  # how many calls were told or begun
         self._made: dict[Hashable, None] = {}  # what they were, in order
         self._latest: list[ToolCall] = []  # those of them that nobody has compared with others so far
+        self._barred: set[tuple[str, str]] = set()  # formats and tools, or all of them, whose calls are not made
         self._answered = False  # calls without a marker were told
         self._since = 0  # how much text was told since the last call
         self._stray = False  # whether any of it was more than white space
@@ -116,6 +117,10 @@ class Ledger:
         """
         return self._answered and self._since > _ASIDE and not is_step(lead)
 
+    def bar(self, dialect: str, tool: ToolSpec | None) -> None:
+        """From here on, calls without a marker are not made in a format: those of one tool, or any."""
+        self._barred.add((dialect, tool.name if tool else ""))
+
     def show(self, pieces: Iterable[tuple[int, str, str]]) -> None:
         """Tell pieces of arguments: number of the call in its region, its name, JSON text."""
         for n, name, piece in pieces:
@@ -123,6 +128,10 @@ class Ledger:
 
     def objection(self, calls: list[ToolCall], refused: list[NotACall], opened: OpenBlock) -> NotACall | None:
         """Why calls may not be told in spite of being readable."""
+        if self._barred and opened.block.kind != "marked":
+            format_ = opened.dialect.name
+            if any((format_, tool) in self._barred for tool in ("", *(call.name for call in calls))):
+                return NotACall("shown or defined, not made", meant=False)
         if self._stray and self._count and calls:
             self._note()
             if all(_same(call) in self._made for call in calls):

@@ -76,6 +76,8 @@ _MENTIONS = re.compile(
     r"|placeholders?|available (?:functions?|tools?)(?=[\s:,*_]*+\Z)"
     r"|(?:it|models?|assistant|user|page|files?|text|document|transcript|e?mail|message|results?|output|response)"
     r" (?:\w+ ){0,4}(?:wrote|writes|said|says|contain(?:s|ed)|quote[sd])(?=[\s:,*_]*+\Z)"
+    r"|(?:earlier|previously|yesterday|last time)\b[^.!?]{0,40}\b(?:called|ran|used|executed|sent|made|wrote)"
+    r"|you (?:\w+ )?(?:called|ran|executed|sent|invoked)(?=[\s:,*_]*+\Z)"
     r"|(?:dangerous|harmful|malicious|forbidden|wrong|incorrect|bad) (?:\w+ )?(?:calls?|requests?|commands?)"
     r"|(?:logs?|transcript|trace) (?:\w+ )?(?:shows?|says?|contains?|reads?))\b",
     re.IGNORECASE,

@@ -193,6 +193,10 @@ class StreamParser:
             if block.kind == "markup" and not is_quoted(lead):
                 self._drop(opener)
                 return ""
+            if block.kind == "bar":
+                self._ledger.bar(dialect.name, self._tools.get(opener.split()[-1]))
+                self._release(start + len(opener))
+                return ""
             late = block.kind != "marked" and self._ledger.is_late(lead)
             quoted = not late and self._is_quoted(block, lead)
             try:

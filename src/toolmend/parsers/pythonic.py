@@ -15,18 +15,19 @@ import regex
 
 from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
 from toolmend._call_body import CallBody
+from toolmend._composed_body import ChosenBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import LATER, FenceBody, unfenced
 from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._dress import BEFORE, BEHIND, announces_calls, dressed, is_dressed, is_item, undressed
+from toolmend.parsers._program import definitions, explains, follows_code, unexplained
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Pythonic"]
 
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
-_CODE = re.compile(r"(?:^|\n)\s*(?:def|class|if|elif|else|for|while|with|try|except|async)\b[^\n]*:\s*$")
 _NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
 _GAP = r"(?:\s|\\(?=\n)|\\n){0,64}"  # a line may go on behind a backslash; some write line feeds as two characters
 _LIST = r"(?:\[(?:\s|\\n){0,16})"
@@ -35,6 +36,7 @@ _INTRODUCES = re.compile(
     re.IGNORECASE,
 )
 _CALL_LABEL = re.compile(r"[\s*_-]*(?:function |tool )?(?:call|action) ?\#?\d{1,2}[\s*_]*:", re.IGNORECASE)
+_EMPTY = regex.compile(r"\s{0,16}\)")
 _LABELLED = r"(?<=:)\*{0,2}[ \t]{1,4}"
 _ADVICE = re.compile(r"\b(?:how|you|examples?|usage|available|following)\b", re.IGNORECASE)
 
@@ -50,11 +52,27 @@ def _after(call: str, where: str) -> regex.Pattern[str]:
         return regex.compile(
             rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s){_GAP}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
         )
-    if where == "line":
+    if where in ("line", "empty"):
+        end = unexplained(empty=where == "empty")
         more = rf"[ \t]{{0,64}}(?:(?:[,;+|]|and\s|then\s){_GAP})?(?:\[\s{{0,16}})?{call}"
-        return regex.compile(rf"(?P<more>{more})|(?:\[[^\]\n]{{0,60}}\])?{BEHIND}?[ \t.;]{{0,8}}(?P<end>\n|{LEFTOVER})")
+        behind = rf"(?:\[[^\]\n]{{0,60}}\])?{BEHIND}?[ \t.;]{{0,8}}"
+        return regex.compile(rf"(?P<more>{more})|{behind}(?P<end>{end}|{LEFTOVER})")
     more = rf"(?:[\s,;+]|\\(?=\n)){{0,64}}(?:\[\s{{0,16}})?{call}"
     return regex.compile(rf"(?P<more>{more})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
+
+
+def _line(opener: str, call: str) -> Body:
+    """The body of a call that ends with its line."""
+
+    def choose(text: str) -> Body | None:
+        found = _EMPTY.match(text, len(opener), partial=True)
+        if found and found.partial:
+            return None
+        empty = found is not None
+        says = explains(empty=empty)
+        return CallBody(_after(call, "empty" if empty else "line"), never=lambda tail: says.match(tail) is not None)
+
+    return ChosenBody(choose)
 
 
 def _introduces(lead: str, opener: str) -> bool:
@@ -89,17 +107,19 @@ class Pythonic(Dialect):
             # the first thing said, or what the line before announces; elsewhere only the last lines count
             step = is_step(lead) and not _ADVICE.search(lead)
             first = not lead.strip() or step or _introduces(lead, opener)
-            if (is_dressed(opener) and not first) or _CODE.search(lead):
+            if (is_dressed(opener) and not first) or follows_code(lead, opener):
                 raise NotHere
-            return dressed(CallBody(_after(call, "line" if first else "reply"), last=not first), opener)
+            body = _line(opener, call) if first else CallBody(_after(call, "reply"), last=True)
+            return dressed(body, opener)
 
         def stepped(opener: str, lead: str) -> Body:
             line = lead[lead.rfind("\n") + 1 :]
             if not (is_step(lead) or _CALL_LABEL.fullmatch(line)) or _ADVICE.search(line):
                 raise NotHere
-            return dressed(CallBody(_after(call, "line")), opener)
+            return dressed(_line(opener, call), opener)
 
         return (
+            *(Block.bar(definition) for definition in definitions(tools.names)),
             Block(rf"{LINE}`{{3,8}}{info}\s{{1,64}}{fenced}", lambda opener, _: FenceBody(opener), "fence"),
             Block(rf"{LATER}\s{{1,64}}{fenced}", lambda opener, _: FenceBody(opener), "plain"),
             Block(rf"(?:{before}{_WRAPPER}|{_LABELLED}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),

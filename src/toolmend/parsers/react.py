@@ -1,8 +1,9 @@
 """ReAct: ``Action:`` names a tool, ``Action Input:`` gives its arguments; models prompted the way LangChain did.
 
 The input is a JSON object, bare or fenced. A tool with a single parameter that takes text may also get it bare: the
-line, or all lines up to the next ``Observation:``. Behind an observation that the model made up nothing runs. With
-other labels, such as ``Tool:`` and ``Arguments:``, only an object of all that is required counts: they also list tools.
+line, or all lines up to the next ``Observation:``. Behind an observation that the model made up nothing runs, nor does
+what a line before says was done. With other labels, such as ``Tool:`` and ``Arguments:``, only an object of all that is
+required counts: they also list tools. With a result behind it, such a pair within a text is a log's.
 Source: the prompt of "ReAct: Synergizing Reasoning and Acting in Language Models" as LangChain words it.
 """
 
@@ -24,6 +25,7 @@ from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import Description, NotACall, Toolbox, Written
 from toolmend._types import ToolCall
+from toolmend.parsers._reports import ANSWERED, plans, reports
 from toolmend.parsers._tagged_json import NEVER
 
 __all__ = ["React"]
@@ -36,7 +38,7 @@ _JSON = regex.compile(r"\*{0,2}\s{0,16}(?:(?P<marks>`{3,8})[ \t]{0,8}(?i:json)?\
 _TEXT_END = regex.compile(
     rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
 )
-_OBSERVED = re.compile(r"^[ \t*]*observation\**[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_OBSERVED = rf"{LINE}\*{{0,2}}(?i:observation)\*{{0,2}}[ \t]{{0,4}}:"
 _TYPES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "list", "object"})
 _NOTHING = frozenset({"", "none", "null", "n/a", '""', "no input"})
 
@@ -56,11 +58,13 @@ class React(Dialect):
         """An action that is a declared name, and the label of its input."""
 
         def body(opener: str, lead: str) -> Body:
-            if _OBSERVED.search(lead):
+            if reports(lead):
                 raise NotHere
-            return ChosenBody(lambda text: _choose(text, len(opener), textual=_is_action(opener)))
+            chosen = ChosenBody(lambda text: _choose(text, len(opener), textual=_is_action(opener)))
+            told = not _is_action(opener) and lead.strip() and not plans(lead)
+            return FollowedBody(chosen, ANSWERED, refutes=True) if told else chosen
 
-        return (Block(rf"{LINE}{_ACTION}(?:{tools.names}){_INPUT}", body, "plain"),)
+        return (Block.bar(_OBSERVED), Block(rf"{LINE}{_ACTION}(?:{tools.names}){_INPUT}", body, "plain"))
 
     def parse(self, region: Region) -> list[Written]:
         """The one call.
