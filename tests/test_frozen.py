@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolmend._frozen import frozen, thawed
+from toolmend._frozen import Snapshot, frozen, thawed
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -41,3 +41,25 @@ def test_what_holds_itself() -> None:
     value: list[Any] = []
     value.append(value)
     assert frozen(value) is None
+
+
+@given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
+def test_a_snapshot_agrees_with_what_holds_the_same_and_with_nothing_else(row: list[Any], other: list[Any]) -> None:
+    snapshot = Snapshot.of([tuple(row)])
+    assert snapshot is not None
+    assert snapshot.agrees([tuple(json.loads(json.dumps(row)))])
+    assert snapshot.agrees([tuple(other)]) == (json.dumps(row) == json.dumps(other))
+    assert not snapshot.agrees([tuple(row), ()])
+
+
+@pytest.mark.parametrize("value", [[], {}, ["a"], {"a": "b"}, {"a": {}}])
+def test_a_snapshot_is_none_of_the_objects_it_is_of(value: Any) -> None:
+    snapshot = Snapshot.of([("text", value)])
+    assert snapshot is not None
+    inner = value["a"] if value == {"a": {}} else value
+    inner.append("c") if isinstance(inner, list) else inner.update(c="d")
+    assert not snapshot.agrees([("text", value)])
+
+
+def test_of_what_cannot_be_told_there_is_no_snapshot() -> None:
+    assert Snapshot.of([("text", object())]) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 
@@ -14,7 +14,8 @@ Content = str | list[Block]
 
 def content_of(message: BaseMessage) -> Content:
     """The content, typed."""
-    return cast("Content", message.content)  # pyright: ignore[reportUnknownMemberType] - a bare dict there
+    content: Any = message.content  # pyright: ignore[reportUnknownMemberType] - a bare dict there
+    return content
 
 
 def parts_of(message: BaseMessage) -> list[Block]:

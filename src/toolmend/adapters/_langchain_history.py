@@ -28,7 +28,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from toolmend._flat import in_turns
 from toolmend._forced import in_words
 from toolmend._foreign import Foreign
-from toolmend._frozen import frozen
+from toolmend._frozen import Row
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
@@ -46,7 +46,7 @@ _SYSTEM = ("system", "developer")
 # What `_spoken` looks at in a message; one of another class makes it be written anew each time.
 _ALL = ("type", "content", "name", "id", "additional_kwargs")
 _REPLY = (*_ALL, "tool_calls", "invalid_tool_calls")
-_FIELDS: dict[type[BaseMessage], Callable[[dict[str, Any]], tuple[Any, ...]]] = {
+_FIELDS: dict[type[BaseMessage], Callable[[Any], Row]] = {
     HumanMessage: itemgetter(*_ALL),
     ChatMessage: itemgetter(*_ALL, "role"),
     AIMessage: itemgetter(*_REPLY),
@@ -63,10 +63,15 @@ def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
 def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
     """What the model may copy without meaning it: tool answers and user messages."""
     kept = tuple(messages)
+    kinds: dict[type[BaseMessage], str] = {}
 
-    def of(*roles: str) -> Iterator[BaseMessage]:
-        kinds = {kind for kind in set(map(type, kept)) if _role_of(kind) in (*roles, "chat")}
-        return (message for message in kept if type(message) in kinds and _role(message) in roles)
+    def of(*roles: str) -> list[BaseMessage]:
+        if not kinds:  # all are looked at when the first are asked for
+            kinds.update((kind, _role_of(kind)) for kind in set(map(type, kept)))
+        if "chat" in kinds.values():  # each of these says for itself who speaks
+            return [message for message in kept if _role(message) in roles]
+        theirs = {kind for kind, role in kinds.items() if role in roles}
+        return [message for message in kept if type(message) in theirs]
 
     def results() -> Iterator[str]:
         return (_text_of(message, "\n") for message in of("result"))
@@ -116,11 +121,16 @@ def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -
     """What users, assistants and tools have said from one place to another."""
     said = messages[start:end]
     unnamed = any(_is_result(message) and not message.name for message in said)
-    names = _names_in(messages[:start]) if unnamed else {}
+    earlier = messages[:start]
+    names: dict[str | None, str] = {}
     written: list[BaseMessage] = []
     for are_results, group in groupby(said, _is_result):
         if are_results:
-            written.append(_results(cast("Iterable[ToolMessage]", group), names, turn))
+            results = list(cast("Iterable[ToolMessage]", group))
+            if earlier and any(not result.name and result.tool_call_id not in names for result in results):
+                names = {**_names_in(earlier), **names}
+                earlier = ()
+            written.append(_results(results, names, turn))
             continue
         for message in group:
             names.update(_names_in([message]) if unnamed else ())
@@ -134,10 +144,10 @@ def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -
     return in_turns(written, _role, _joined)
 
 
-def _held(messages: Sequence[BaseMessage]) -> bytes | None:
+def _held(messages: Sequence[BaseMessage]) -> list[Row] | None:
     """All that `_spoken` looks at."""
     try:
-        return frozen([_FIELDS[type(message)](vars(message)) for message in messages])
+        return [_FIELDS[type(message)](message.__dict__) for message in messages]
     except KeyError:  # another class: how it is written is not known here
         return None
 
@@ -178,7 +188,8 @@ def _calls_of(message: BaseMessage) -> list[ToolCall]:
 
 def _names_in(messages: Iterable[BaseMessage]) -> dict[str | None, str]:
     """The tools that were called, by the ids of the calls."""
-    return {call.id: call.name for message in messages for call in _calls_of(message)}
+    said = [cast("AIMessage", message) for message in messages if _role_of(type(message)) == "assistant"]
+    return {call["id"]: call["name"] or "" for m in said for call in (*m.tool_calls, *m.invalid_tool_calls)}
 
 
 _TRANSCRIPTS: Transcripts[BaseMessage] = Transcripts(_held, lambda message: _role(message) == "assistant")

@@ -35,7 +35,7 @@ from pydantic_ai.models import ModelRequestParameters
 
 from toolmend._flat import in_turns
 from toolmend._foreign import Foreign
-from toolmend._frozen import frozen
+from toolmend._frozen import Row
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 from toolmend.adapters._transcripts import Transcripts
@@ -85,30 +85,37 @@ def _spoken(messages: Sequence[ModelMessage], turn: Turn, start: int, end: int) 
     ]
 
 
-def _held(messages: Sequence[ModelMessage]) -> bytes | None:
+def _held(messages: Sequence[ModelMessage]) -> list[Row] | None:
     """All that `_spoken` looks at; what it hands on as it is needs only to be the same."""
     try:
-        return frozen([[_look_of(type(part))(part) for part in message.parts] for message in messages])
+        rows = [_look_of(type(part))(part) for message in messages for part in message.parts]
     except LookupError:
         return None
+    rows.append(([len(message.parts) for message in messages],))
+    return rows
 
 
 @lru_cache(maxsize=64)
-def _look_of(kind: type[object]) -> Callable[[Any], object]:
+def _look_of(kind: type[object]) -> Callable[[Any], Row]:
     if kind in _LOOKS:
         return _LOOKS[kind]
     if issubclass(kind, tuple(_LOOKS)) or _is_retry(kind):
         raise LookupError(kind)  # how these are written is not known here
-    return id
+    return _identity_of
 
 
-def _prompt_of(part: UserPromptPart) -> object:
-    if isinstance(part.content, str):
-        return part.content
-    return [(item,) if isinstance(item, str) else id(item) for item in map(_plain, part.content)]
+def _identity_of(part: object) -> Row:
+    return (id(part),)
 
 
-_LOOKS: dict[type, Callable[[Any], object]] = {
+def _prompt_of(part: UserPromptPart) -> Row:
+    content = part.content
+    if isinstance(content, str):
+        return part.part_kind, content
+    return part.part_kind, [(item,) if isinstance(item, str) else id(item) for item in map(_plain, content)]
+
+
+_LOOKS: dict[type, Callable[[Any], Row]] = {
     UserPromptPart: _prompt_of,
     TextPart: attrgetter("part_kind", "content"),
     ToolCallPart: attrgetter("part_kind", "tool_name", "args", "tool_call_id"),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from toolmend._frozen import Row, Snapshot
 from toolmend._turn import Turn
 
 __all__ = ["Transcripts"]
@@ -38,7 +39,7 @@ class _Stretch(Generic[M]):
     """
 
     size: int
-    held: bytes
+    held: Snapshot
     mark: str
     new: list[M]
     order: list[int]
@@ -67,11 +68,11 @@ class Transcripts(Generic[M]):
     """Of all conversations of one framework.
 
     Args:
-        held: all that messages hold that their text depends on, as bytes; `None` if that cannot be told.
+        held: all that messages hold that their text depends on; `None` if that cannot be told.
         replies: whether the model says a message.
     """
 
-    def __init__(self, held: Callable[[Sequence[M]], bytes | None], replies: Callable[[M], bool]) -> None:
+    def __init__(self, held: Callable[[Sequence[M]], list[Row] | None], replies: Callable[[M], bool]) -> None:
         self._held = held
         self._replies = replies
         self._kept: dict[int, _Transcript[M]] = {}
@@ -103,8 +104,9 @@ class Transcripts(Generic[M]):
             begin, known = (0, 0) if whole else (at, len(text))
             held = self._held(messages[begin:latest])
             text.extend(write(at, latest))
-            if held is not None:
-                stretch = _stretch(messages[begin:latest], held, turn.mark, text[known:])
+            snapshot = None if held is None else Snapshot.of(held)
+            if snapshot:
+                stretch = _stretch(messages[begin:latest], snapshot, turn.mark, text[known:])
                 self._keep(first, wording, (stretch,) if whole else (*stretches, stretch))
         return [*text, *write(latest, len(messages))]
 
@@ -120,7 +122,8 @@ class Transcripts(Generic[M]):
             if end >= len(messages) or not self._replies(messages[end]):
                 break
             same = messages[at:end]
-            if self._held(same) != stretch.held or not turn.marks_with(stretch.mark):
+            held = self._held(same)
+            if held is None or not stretch.held.agrees(held) or not turn.marks_with(stretch.mark):
                 break
             stretches.append(stretch)
             text.extend(stretch.text(same))
@@ -144,7 +147,7 @@ class Transcripts(Generic[M]):
         self._kept[key] = _Transcript(weakref.ref(first, forget), wording, stretches)
 
 
-def _stretch(messages: Sequence[M], held: bytes, mark: str, text: Iterable[M]) -> _Stretch[M]:
+def _stretch(messages: Sequence[M], held: Snapshot, mark: str, text: Iterable[M]) -> _Stretch[M]:
     """What messages have become, to be kept."""
     places = {id(message): n for n, message in enumerate(messages)}
     new: list[M] = []
