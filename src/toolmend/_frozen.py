@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import marshal
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 __all__ = ["Row", "Snapshot", "frozen", "thawed"]
 
 Row = tuple[Any, ...]
 
 _VERSION = 2  # later ones write down which parts are the same object: equal values would differ
-_OURS: dict[Any, Any] = {list: [], dict: {}}
 
 
 def frozen(value: Any) -> bytes | None:
@@ -36,37 +36,45 @@ class Snapshot:
     """What rows of values held once, to be compared with what they hold now.
 
     Most values in a conversation are texts, and still the same objects: that is seen much faster than bytes are made.
-    Only what is no text is compared as bytes.
+    Only where equal need not mean the same, as with `1` and `True`, bytes are made. The order of keys does not matter.
 
     Attributes:
-        rows: all of them, with empty lists and dicts of our own, since others may be filled in place.
-        others: the places of what is neither empty nor a text.
+        rows: all of them, with lists and dicts of our own, since others may change in place.
+        others: the places of values with more in them than texts.
         held: what these held.
     """
 
     rows: list[Row]
     others: list[tuple[int, int]]
-    held: bytes
+    held: bytes | None
 
     @classmethod
     def of(cls, rows: list[Row]) -> Snapshot | None:
         """What these hold now; `None` if that cannot be told."""
-        others = [(n, k) for n, row in enumerate(rows) for k, value in enumerate(row) if not _is_plain(value)]
-        held = frozen([rows[n][k] for n, k in others])
-        if held is None:
+        if frozen(rows) is None:
             return None
-        kept = [tuple([value or _OURS.get(type(value), value) for value in row]) for row in rows]
-        return cls(kept, others, held)
+        others = [(n, k) for n, row in enumerate(rows) for k, value in enumerate(row) if not _is_text(value)]
+        copies = [tuple([value if type(value) is str else _copy(value) for value in row]) for row in rows]
+        return cls(copies, others, frozen([rows[n][k] for n, k in others]))
 
     def agrees(self, rows: list[Row]) -> bool:
         """Whether rows hold the same."""
-        try:
-            held = frozen([rows[n][k] for n, k in self.others])
-        except IndexError:  # rows of another kind
+        return rows == self.rows and frozen([rows[n][k] for n, k in self.others]) == self.held
+
+
+def _copy(value: Any) -> Any:
+    return thawed(marshal.dumps(value, _VERSION))
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is made of texts only, if of anything at all."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if type(part) is dict:
+            pending.extend(chain.from_iterable(cast("dict[Any, Any]", part).items()))
+        elif type(part) is list:
+            pending.extend(cast("list[Any]", part))
+        elif not (part is None or type(part) is str):
             return False
-        return held == self.held and rows == self.rows
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether equal means the same: a text, nothing, or something empty."""
-    return value is None or type(value) is str or (type(value) in _OURS and not value)
+    return True

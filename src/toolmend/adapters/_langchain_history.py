@@ -73,16 +73,18 @@ def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
         theirs = {kind for kind, role in kinds.items() if role in roles}
         return [message for message in kept if type(message) in theirs]
 
-    def results() -> Iterator[str]:
-        return (_text_of(message, "\n") for message in of("result"))
+    def results() -> list[str]:
+        return [_text_of(message, "\n") for message in of("result")]
 
     def users() -> Iterator[str]:
-        for message in of("user"):
-            content = content_of(message)
-            yield from (content,) if isinstance(content, str) else filter(None, map(text_in, content))
+        for content in map(content_of, of("user")):
+            if isinstance(content, str):
+                yield content
+            else:
+                yield from filter(None, map(text_in, content))
 
-    def system() -> Iterator[str]:
-        return (_text_of(message, "\n") for message in of(*_SYSTEM))
+    def system() -> list[str]:
+        return [_text_of(message, "\n") for message in of(*_SYSTEM)]
 
     return Foreign(results, users=users, system=system)
 
