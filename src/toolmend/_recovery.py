@@ -46,17 +46,24 @@ class Recovery:
     @classmethod
     def of(cls, readers: Iterable[Reader], *, model: str, server: str, mode: Literal["native", "prompt"]) -> Recovery:
         """Gather what the readers of one reply have found."""
-        readers = tuple(readers)
-        calls = tuple(call for reader in readers for call in reader.calls)
-        events = [event for reader in readers for event in reader.events]
+        calls: list[ToolCall] = []
+        dialects: dict[str, None] = {}
+        failures: list[str] = []
+        for reader in readers:
+            calls.extend(reader.calls)
+            for event in reader.events:
+                if isinstance(event, ToolCallParsed):
+                    dialects[event.dialect] = None
+                elif isinstance(event, ToolCallFailed):
+                    failures.append(event.reason)
         return cls(
             model=model,
             server=server,
             mode=mode,
-            calls=calls,
-            dialects=tuple(dict.fromkeys(event.dialect for event in events if isinstance(event, ToolCallParsed))),
-            repairs=tuple(repair for call in calls for repair in call.repairs),
-            failures=tuple(event.reason for event in events if isinstance(event, ToolCallFailed)),
+            calls=tuple(calls),
+            dialects=tuple(dialects),
+            repairs=tuple([repair for call in calls for repair in call.repairs]),
+            failures=tuple(failures),
         )
 
     @property
@@ -82,20 +89,23 @@ def current_span() -> Any:
     return trace.get_current_span() if trace else None
 
 
-def tell(recovery: Recovery, on_recovery: OnRecovery | None = None, *, span: Any = None) -> None:
+def tell(recovery: Recovery, on_recovery: OnRecovery | None = None, *, span: Any = None) -> dict[str, Any]:
     """Tell the log, the span and the callback, as far as there is something to tell.
 
     Args:
         recovery: what was done.
         on_recovery: the callback; what it raises passes.
         span: the span of the request; the current one by default, which need not be it at the end of a stream.
+
+    Returns:
+        What was told; see `Recovery.details`.
     """
     details = recovery.details
     if not details:
-        return
+        return details
     _mark(current_span() if span is None else span, details)
     if not (recovery.calls or recovery.failures):
-        return
+        return details
     if _LOG.isEnabledFor(logging.DEBUG):
         _LOG.debug(
             "%s at %s: calls of %s recovered from %s; repairs: %s; failures: %s",
@@ -108,6 +118,7 @@ def tell(recovery: Recovery, on_recovery: OnRecovery | None = None, *, span: Any
         )
     if on_recovery is not None:
         on_recovery(recovery)
+    return details
 
 
 def _mark(span: Any, details: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from toolmend._turn import Item, Reader, Turn
 from toolmend._types import ToolCall
-from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
+from toolmend.adapters._langchain_content import Block, content_of, parts_of, text_in
 
 __all__ = ["FINISH", "SearchedText", "Tell", "says_why_it_ended", "searched", "was_cut"]
 
@@ -116,6 +116,18 @@ class SearchedText:
 
 def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[dict[str, Any], Reader]:
     """What changes in a message, and who has read it."""
+    content = content_of(message)
+    if not isinstance(content, str):
+        return _recovered_from_parts(message, turn, truncated=truncated)
+    reader = turn.reader()
+    items = reader.read(content, truncated=truncated)
+    if not reader.calls:
+        return _mended(message, turn), reader
+    texts = [item for item in items if isinstance(item, str)]
+    return {"content": "\n".join(texts), "tool_calls": _as_dicts(reader.calls)}, reader
+
+
+def _recovered_from_parts(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[dict[str, Any], Reader]:
     parts = parts_of(message)
     texts = [i for i, part in enumerate(parts) if text_in(part)]
     text = SearchedText(turn)
@@ -137,6 +149,8 @@ def _recovered(message: AIMessage, turn: Turn, *, truncated: bool) -> tuple[dict
 
 def _mended(message: AIMessage, turn: Turn) -> dict[str, Any]:
     """What changes where the markers were broken in what tools have answered."""
+    if not turn.mark:
+        return {}
     content, calls = turn.mended(content_of(message)), turn.mended(message.tool_calls)
     if content == content_of(message) and calls == message.tool_calls:
         return {}
@@ -144,12 +158,11 @@ def _mended(message: AIMessage, turn: Turn) -> dict[str, Any]:
 
 
 def _with_calls(message: AIMessage, kept: list[Block], calls: list[ToolCall]) -> dict[str, Any]:
-    found: list[Block] = [
-        {"type": "tool_call", "name": call.name, "args": call.arguments, "id": call.id} for call in calls
-    ]
-    content: Content = kept
-    if isinstance(content_of(message), str):
-        content = "".join(part for part in kept if isinstance(part, str))
-    elif message.response_metadata.get("output_version") == "v1":
-        content = [*kept, *found]  # blocks marked as v1 are all that LangChain will look at
-    return {"content": content, "tool_calls": found}
+    found = _as_dicts(calls)
+    # Blocks marked as v1 are all that LangChain will look at.
+    is_v1 = message.response_metadata.get("output_version") == "v1"
+    return {"content": [*kept, *found] if is_v1 else kept, "tool_calls": found}
+
+
+def _as_dicts(calls: list[ToolCall]) -> list[Block]:
+    return [{"type": "tool_call", "name": call.name, "args": call.arguments, "id": call.id} for call in calls]

@@ -66,14 +66,9 @@ class Request:
             ToolmendError: a tool's schema is broken, or the choice names none of the tools.
         """
         functions, builtin = _offered(arguments.get("tools") or ())
-        names = [tool.name for tool in functions]
         choice = arguments.get("tool_choice", arguments.get(CHOICE))
-        turn = Turn(
-            functions,
-            tool_choice=_choice(choice, names, builtin) if functions else "none",
-            options=options,
-            echoes=foreign_texts(messages),
-        )
+        allowed = _choice(choice, [tool.name for tool in functions], builtin) if functions and choice else "auto"
+        turn = Turn(functions, tool_choice=allowed, options=options, echoes=foreign_texts(messages))
         return cls(messages, {key: value for key, value in arguments.items() if key != CHOICE}, turn)
 
     @property

@@ -60,14 +60,20 @@ class ChatModelWrapper(BaseChatModel):
     @property
     def model_name(self) -> str | None:
         """The name of the inner model, if it tells it."""
-        names = (getattr(self.inner, key, None) for key in _known(type(self.inner), _NAMES))
-        return next((name for name in names if isinstance(name, str) and name), None)
+        for key in _known(type(self.inner), _NAMES):
+            name = getattr(self.inner, key, None)
+            if isinstance(name, str) and name:
+                return name
+        return None
 
     @property
     def server(self) -> str:
         """Where the inner model sends its requests, as far as it tells."""
-        urls = (getattr(self.inner, key, None) for key in _known(type(self.inner), _ADDRESSES))
-        return next((str(url) for url in urls if url), type(self.inner).__name__)
+        for key in _known(type(self.inner), _ADDRESSES):
+            url = getattr(self.inner, key, None)
+            if url:
+                return str(url)
+        return type(self.inner).__name__
 
     @property
     def _llm_type(self) -> str:

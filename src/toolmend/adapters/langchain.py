@@ -176,27 +176,24 @@ class FallbackToolChatModel(ChatModelWrapper):
     @property
     def _only_prompts(self) -> bool:
         """Whether tools never go the native way; a model without `bind_tools` has no such way."""
-        unbindable = self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
-        return self.mode == "prompt" or (self.mode == "auto" and unbindable)
+        if self.mode != "auto":
+            return self.mode == "prompt"
+        return self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
 
-    def _request(self, messages: list[BaseMessage], arguments: dict[str, Any], asked: tuple[str, str]) -> Request:
-        request = Request.of(messages, arguments, self.options)
-        enforce = self._schema_argument(request, asked)
-        known = asked in self._refusals or (enforce and self._refusals.has(*asked, "choice"))
-        known = known or (request.turn.forced and self._refusals.has(*asked, request.choice))
-        if not (self._only_prompts or (known and self.mode == "auto")):
-            return request
-        flat = self._refusals.has(*asked, "system")
-        return request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce, flat=flat)
+    def _is_refused(self, request: Request, asked: tuple[str, str], enforce: str) -> bool:
+        """Whether it is known that the server does not take this request natively."""
+        refusals = self._refusals
+        if asked in refusals:
+            return True
+        choices: set[Refused] = {request.choice, "choice"} if enforce else {request.choice}
+        return request.turn.forced and any(refusals.has(*asked, choice) for choice in choices)
 
-    def _schema_argument(self, request: Request, asked: tuple[str, str]) -> str:
-        """The argument that holds a reply, which must be a call, to a schema; none if the server minds."""
-        if not request.turn.forced or self._refusals.has(*asked, "schema"):
-            return ""
-        fields = type(self.inner).model_fields
+    @property
+    def _schema_argument(self) -> str:
+        """The argument that holds a reply to a schema; none if there is no such."""
         if self.inner._llm_type == "chat-ollama":
             return "format"
-        return "extra_body" if "extra_body" in fields else ""
+        return "extra_body" if "extra_body" in type(self.inner).model_fields else ""
 
     def _to_ask_first(self, arguments: dict[str, Any]) -> tuple[Refusals, str, str] | None:
         if not (self.preflight and self.mode == "auto" and arguments.get("tools")):
@@ -204,16 +201,20 @@ class FallbackToolChatModel(ChatModelWrapper):
         return self._refusals, *self._asked(arguments)
 
     def _asking(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> Asking:
-        asked = self._asked(arguments)
-        request = self._request(messages, arguments, asked)
+        asked, refusals = self._asked(arguments), self._refusals
+        request = Request.of(messages, arguments, self.options)
+        enforce = self._schema_argument if request.turn.forced and not refusals.has(*asked, "schema") else ""
+        flat = refusals.has(*asked, "system")
+        if self._only_prompts or (self.mode == "auto" and self._is_refused(request, asked, enforce)):
+            request = request.as_text(keep_builtin=self.mode == "prompt", enforce=enforce, flat=flat)
         told = partial(self._told, asked)
         second = SecondTry(
             request,
             may=self.mode == "auto",
             remember=partial(self._remember, asked),
             tell=partial(told, "prompt"),
-            enforce=self._schema_argument(request, asked),
-            flat=self._refusals.has(*asked, "system"),
+            enforce=enforce,
+            flat=flat,
         )
         reading = Reading(told, blocks=self.output_version == "v1", stream_arguments=self.stream_arguments)
         return Asking(self.inner, request, second, reading, stop=stop)
@@ -229,8 +230,7 @@ class FallbackToolChatModel(ChatModelWrapper):
             return {}
         server, model = asked
         recovery = Recovery.of([reader], model=model, server=server, mode=mode)
-        tell(recovery, self.on_recovery)
-        details = recovery.details
+        details = tell(recovery, self.on_recovery)
         return {"toolmend": details} if details else {}
 
     def _asked(self, arguments: dict[str, Any]) -> tuple[str, str]:
