@@ -45,11 +45,12 @@ def fit(
     """
     report: list[str] = []
     fitted: dict[str, Any] = {}
+    declared = tool.properties
     for key, value in arguments.items():
-        schema = tool.properties.get(key)
+        schema = declared.get(key)
         if schema is None:
             fitted[key] = value
-            if tool.properties and not tool.parameters.get("additionalProperties"):
+            if declared and not tool.parameters.get("additionalProperties"):
                 report.append(f"{key}: not declared, kept as written")
             continue
         if not textual and type(value) is str and _is_text(schema):

@@ -7,14 +7,14 @@ kinds of event may come; a consumer ignores what it does not know.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from toolmend._record import record
 from toolmend._types import ToolCall
 
 __all__ = ["Event", "ReasoningDelta", "Reply", "TextDelta", "ToolCallDelta", "ToolCallFailed", "ToolCallParsed"]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class TextDelta:
     """A piece of the answer.
 
@@ -27,7 +27,7 @@ class TextDelta:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ReasoningDelta:
     """A piece of the model's reasoning (inside ``<think>`` and the like).
 
@@ -40,7 +40,7 @@ class ReasoningDelta:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ToolCallDelta:
     """A piece of the arguments of a call that is still being written; only told with ``stream_arguments=True``.
 
@@ -60,7 +60,7 @@ class ToolCallDelta:
     raw: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ToolCallParsed:
     """One region of the reply that holds one call or more.
 
@@ -75,7 +75,7 @@ class ToolCallParsed:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ToolCallFailed:
     """A region that was meant as a call but must not run. Its `raw` belongs to the text.
 
@@ -93,7 +93,7 @@ class ToolCallFailed:
 Event = TextDelta | ReasoningDelta | ToolCallDelta | ToolCallParsed | ToolCallFailed
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Reply:
     """A whole reply, taken apart.
 

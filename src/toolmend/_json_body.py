@@ -12,7 +12,8 @@ broken and the first such closer was the end after all.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import re
+from collections.abc import Container, Iterable
 from functools import lru_cache
 
 import regex
@@ -95,6 +96,8 @@ class CallHead:
 
 
 _NONE = "(?!)"
+_SPACE = 64  # how much white space may follow a value
+_MEANS_MORE = re.compile(r"[\\.^$*+?{}\[\]()|]")
 
 
 class JsonGrammar:
@@ -102,6 +105,8 @@ class JsonGrammar:
 
     Attributes:
         ends: the closer, or the next region; `None` if there is neither.
+        literals: the same as mere texts; `None` if they are more than that.
+        closer: the closer as such a text, empty if it is none.
         tokens: the next token outside of strings, and inside of a string by its quote.
         tail: what may follow a value: a bracket too many, the closer, another value; anything else ends or refutes.
     """
@@ -109,6 +114,8 @@ class JsonGrammar:
     def __init__(self, closer: str, again: str) -> None:
         ends = rf"(?P<closer>{closer})|(?P<again>{again})"
         self.ends = None if closer == again == _NONE else regex.compile(ends)
+        self.literals = _literals((closer, again))
+        self.closer = self.literals[0] if self.literals and closer != _NONE else ""
         self.tokens = {
             "": regex.compile(rf"{ends}|[{{}}\[\]\"',:(]|\w++|[^\s<`]"),
             '"': regex.compile(rf"{ends}|(?s:\\.)|\""),
@@ -120,6 +127,24 @@ class JsonGrammar:
             more = r"(?P<more>\{|\[(?=[\s\[{\"'\]]))"  # a list, not a closer such as [END]
             space, then = r"[\s,;]{0,64}", rf"(?P<closer>{closer})|{more}|(?P<end>{LEFTOVER})"
         self.tail = regex.compile(rf"{space}(?:(?P<stray>[}}\]])|{then}|(?P<other>[^\s,;<`\[*]))")
+
+    def ends_in(self, text: str, value: str, end: int) -> bool:
+        """Whether a closer begins in a value before its end in the text."""
+        if self.literals is None:
+            found = self.ends.search(text, partial=True) if self.ends else None
+            return found is not None and found.start() < end
+        return any(map(value.__contains__, self.literals))  # nearly all are, and this costs next to nothing
+
+
+def _literals(expressions: Iterable[str]) -> tuple[str, ...] | None:
+    """The texts that some expressions stand for; `None` if one may mean more, or begin in a value and end behind it."""
+    found: list[str] = []
+    for expression in expressions:
+        if expression != _NONE:
+            found.append(re.sub(r"\\(\W)", r"\1", expression))
+            if _MEANS_MORE.search(re.sub(r"\\\W", "", expression)) or not {"}", "]"}.isdisjoint(found[-1][:-1]):
+                return None
+    return tuple(found)
 
 
 _grammar = lru_cache(maxsize=256)(JsonGrammar)
@@ -216,10 +241,10 @@ class JsonBody:
             return 0
         if text[start] not in "{[":
             return 0
-        closer = self._grammar.ends.search(text, partial=True) if self._grammar.ends else None
-        if closer and closer.start() < end:
+        written = text[start:end]
+        if self._grammar.ends_in(text, written, end):
             return 0
-        self.value = text[start:end], value
+        self.value = written, value
         self._value_end = self._at + end
         self._previous = text[end - 1]
         return end
@@ -259,6 +284,10 @@ class JsonBody:
         return self._depth <= 0 and not self._quote
 
     def _read_tail(self, text: str, position: int, value_end: int) -> tuple[int | None, int]:
+        closer = self._grammar.closer
+        at = text.find(closer, position, position + _SPACE + len(closer)) if closer else -1
+        if at == position or (at > 0 and text[position:at].isspace()):
+            return self._at + at + len(closer), at + len(closer)
         found = self._grammar.tail.match(text, position, partial=True)
         if found is None or found.lastgroup == "other":
             if self._only:

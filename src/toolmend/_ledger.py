@@ -81,10 +81,9 @@ class Ledger:
         for event in quotation.settle(quoted=True) if quotation else ():
             self.tell(event)
 
-    def settle(self, *, quoted: bool) -> None:
+    def settle(self, quotation: Quotation, *, quoted: bool) -> None:
         """The reply is over: decide what is still in suspense."""
-        if self.quotation:
-            self._events.extend(self.quotation.settle(quoted=quoted))
+        self._events.extend(quotation.settle(quoted=quoted))
 
     def take(self) -> list[Event]:
         """The events since the last time, neighbouring deltas joined."""
@@ -132,11 +131,13 @@ class Ledger:
             format_ = opened.dialect.name
             if any((format_, tool) in self._barred for tool in ("", *(call.name for call in calls))):
                 return NotACall("shown or defined, not made", meant=False)
-        if self._stray and self._count and calls:
+        if self._stray and self._count:
             self._note()
             if all(_same(call) in self._made for call in calls):
                 return NotACall("repeats an earlier call")
-        for call, shown in zip(calls, opened.sent, strict=False) if opened.deltas and not refused else ():
+        if refused or not opened.deltas:
+            return None
+        for call, shown in zip(calls, opened.sent, strict=False):
             if call.name != shown.name or not shown.begins(canonical(call.arguments)):
                 return NotACall("its arguments changed after they were shown")
         return None
@@ -150,7 +151,7 @@ class Ledger:
             meant = marked or any(error.meant for error in refused)
             self.tell(ToolCallFailed(name, raw, reasons) if meant or calls else TextDelta(raw, raw))
         if calls:
-            sent = opened.sent
+            sent = opened.sent if opened.deltas else []
             if refused:  # what was shown has failed with the rest of the region; all of it comes again
                 self._count += len(sent)
                 sent = []

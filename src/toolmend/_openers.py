@@ -8,8 +8,9 @@ line, or to demand one character.
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,8 +22,9 @@ from toolmend._dialect import Dialect
 from toolmend._element_deltas import ElementDeltas
 from toolmend._quotation import CODE, REASONING
 from toolmend._toolbox import Toolbox
+from toolmend._types import Tool, specs_of
 
-__all__ = ["Found", "OpenBlock", "Openers", "Search", "Undecided", "openers_of"]
+__all__ = ["Found", "OpenBlock", "Openers", "Search", "Undecided", "offered", "openers_of"]
 
 _PIECES = 512  # how many small pieces of a region are kept apart before they are joined
 
@@ -68,8 +70,10 @@ _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _ASCII = tuple(map(chr, range(128)))
 _FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
 _EVERY = r"[\s\S]"
+_HERE = (0,)
 _AHEAD = 6  # how many characters of a place decide what is tried there
 _KEPT = 4096  # how many beginnings are kept in mind
+_OFFERS = 64  # how many lists of tools
 _OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
 """One of each kind of character outside of ASCII."""
 
@@ -121,41 +125,46 @@ class Search:
     def __init__(self, expressions: Iterable[tuple[str, str]]) -> None:
         self.expressions = tuple(expressions)
         sources = [source for _, source in self.expressions]
-        self._edges = frozenset("\n").union(c for source in sources for d in _DEMANDED.findall(source) for c in d)
+        demands = {source: set("".join(_DEMANDED.findall(source)).replace("\\", "")) for source in sources}
+        self._edges = frozenset("\n").union(*demands.values())
         edges = tuple(sorted(self._edges))
         self._begins = [(_beginnings(source, _BEFORE), _beginnings(source, ("", *edges))) for source in sources]
         self._compiled = [(label, _compiled(source)) for label, source in self.expressions]
         self._fitting: dict[str, _Expressions] = {}
         self._promising: tuple[dict[str, _Expressions], dict[str, _Expressions]] = ({}, {})
         anywhere = frozenset[str]().union(*(begins for begins, _ in self._begins))
-        behind = _one_of(frozenset[str]().union(*(begins for _, begins in self._begins)))
-        self._firsts = frozenset(begin[0] for begin in anywhere)
-        self._anywhere = _ANY in self._firsts
-        self._following = re.compile(behind)
+        begins = {"\n": frozenset[str]().union(*(begins for _, begins in self._begins))}
+        for edge in self._edges - {"\n"}:  # behind most of them next to nothing begins
+            begins[edge] = frozenset[str]().union(*(_beginnings(s, (edge,)) for s in sources if edge in demands[s]))
+        firsts = {begin[0] for begin in anywhere}
+        self._steps = {edge: (0, 1) if edge in firsts or _ANY in firsts else (1,) for edge in edges}
+        self._following = re.compile(_one_of(begins["\n"]))
         # each alternative begins with a character: then `re` knows them all and skips to the next of them
-        places = "|".join((_tree(anywhere), *(f"{re.escape(edge)}(?={behind})" for edge in edges)))
-        self._places = re.compile(_EVERY if self._anywhere else places.removeprefix("|"))
+        places = "|".join((_tree(anywhere), *(f"{re.escape(edge)}(?={_one_of(begins[edge])})" for edge in edges)))
+        self._places = re.compile(_EVERY if _ANY in firsts else places.removeprefix("|"))
 
     def search(self, text: str, at: int) -> Found | None:
         """The first match from a place on, and its label; without one, what the end of the text may be half of."""
         half: Found | None = None
-        edges = self._edges
-        if (not at or text[at - 1] in edges) and self._following.match(text, at):
+        tried = at - 1
+        if (not at or text[tried] in self._edges) and self._following.match(text, at):
+            tried = at
             half = self._try(text, at)
             if half and not half[1].partial:
                 return half
+        steps, kept = self._steps, self._promising[1]
         for candidate in self._places.finditer(text, at):
             place = candidate.start()
-            if self._anywhere or text[place] in self._firsts:
-                found = self._try(text, place)
-                if found and not found[1].partial:
-                    return found
-                half = half or found
-            if text[place] in edges:
-                found = self._try(text, place + 1)
-                if found and not found[1].partial:
-                    return found
-                half = half or found
+            for step in steps.get(text[place], _HERE):
+                start = place + step
+                if start > tried:
+                    tried = start
+                    if start and kept.get(text[start - 1 : start + _AHEAD]) == ():
+                        continue  # the rule in prose
+                    found = self._try(text, start)
+                    if found and not found[1].partial:
+                        return found
+                    half = half or found
         return half
 
     def _try(self, text: str, place: int) -> Found | None:
@@ -230,6 +239,34 @@ def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
     return Openers(outside, marked, blocks, fences)
 
 
+_offers: dict[tuple[int, ...], tuple[tuple[object, ...], Toolbox, Openers | None]] = {}
+"""By the identities of dialects and tools, which stay theirs as long as they are held here."""
+
+
+def offered(tools: Iterable[Tool], dialects: Sequence[Dialect]) -> tuple[Toolbox, Openers | None]:
+    """The tools as a toolbox and what may open for them; the same ones come with every request.
+
+    Returns:
+        The toolbox, and the openers unless it is empty.
+
+    Raises:
+        ToolmendError: a tool is broken.
+    """
+    given = (dialects, *tools)
+    identity = tuple(map(id, given))
+    known = _offers.get(identity)
+    if known:
+        return known[1], known[2]
+    specs = specs_of(given[1:])
+    toolbox = Toolbox(specs)
+    openers = openers_of(tuple(dialects), toolbox) if specs else None
+    if isinstance(dialects, tuple) and all(map(operator.is_, specs, given[1:])):  # what is given cannot change
+        if len(_offers) >= _OFFERS:
+            _offers.clear()
+        _offers[identity] = given, toolbox, openers
+    return toolbox, openers
+
+
 class OpenBlock:
     """A region under way."""
 
@@ -240,7 +277,7 @@ class OpenBlock:
         self.opener = opener
         self.lead = lead
         self.deltas: JsonDeltas | ElementDeltas | None = None
-        self._skip = len(opener.rstrip("[{ \t\r\n")) if block.json else 0  # what stands before the JSON
+        self._skip = 0  # how much stands before the JSON that is shown
         self._joined: list[str] = []
         self._pieces: list[str] = []
 
@@ -250,6 +287,11 @@ class OpenBlock:
         if len(self._pieces) >= _PIECES:
             self._joined.append("".join(self._pieces))
             self._pieces.clear()
+
+    def show_with(self, deltas: JsonDeltas | ElementDeltas | None) -> None:
+        """Have the arguments shown while they are written."""
+        self.deltas = deltas
+        self._skip = len(self.opener.rstrip("[{ \t\r\n")) if self.block.json else 0
 
     @property
     def sent(self) -> list[Shown]:
@@ -265,6 +307,8 @@ class OpenBlock:
     @property
     def text(self) -> str:
         """All of the region so far, and what came with its last piece."""
+        if len(self._pieces) == 1 and not self._joined:
+            return self._pieces[0]
         if len(self._joined) != 1 or self._pieces:  # the pieces would be a second copy
             self._joined = ["".join((*self._joined, *self._pieces))]
             self._pieces.clear()

@@ -104,7 +104,8 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = r"(?=\n)"
-_STOP = r"[.!?。！？](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[*_)\"'”’]*"
+_CLOSING = "*_)\"'”’"  # what may stand between the end of a sentence and the space behind it
+_STOP = rf"[.!?。！？](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[{_CLOSING}]*"
 _SENTENCE_END = re.compile(rf"{_STOP}(?:\s+|(?<=[。！？]))", re.IGNORECASE)
 _FINISHED = re.compile(rf"{_STOP}\Z", re.IGNORECASE)
 # a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
@@ -185,7 +186,7 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
         return False
     if ("ample" in folded or "look" in folded) and _SHOWS.search(sentence):  # to search costs more than all the rest
         return True
-    if _FINISHED.search(sentence):
+    if _FINISHED.match(sentence, len(sentence.rstrip(_CLOSING)) - 1):
         return False
     mentions = _MENTIONS.search(sentence) or (_ADVISES.search(sentence) and not marked)
     return bool(_LEADS.search(sentence) or (mentions and not _ACTS.search(sentence)))
@@ -203,4 +204,5 @@ def is_step(lead: str) -> bool:
 
 def last_sentence(text: str) -> str:
     """The last sentence of the last line."""
-    return _SENTENCE_END.split(text[text.rfind("\n") + 1 :])[-1]
+    line = text[text.rfind("\n") + 1 :]
+    return _SENTENCE_END.split(line)[-1]

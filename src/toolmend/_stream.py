@@ -27,9 +27,9 @@ from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, Reply, TextDelta
 from toolmend._foreign import Foreign
 from toolmend._ledger import Ledger
-from toolmend._openers import OpenBlock, Openers, Undecided, openers_of
+from toolmend._openers import OpenBlock, Openers, Undecided, offered
 from toolmend._quotation import Quotation, is_quoted, is_shown
-from toolmend._toolbox import Description, NotACall, toolbox_of
+from toolmend._toolbox import Description, NotACall
 from toolmend._types import Tool, ToolCall
 from toolmend.parsers import DIALECTS
 
@@ -58,7 +58,9 @@ def parse(text: str, tools: Iterable[Tool] = (), *, dialects: Sequence[Dialect] 
         'ping'
     """
     parser = StreamParser(tools, dialects=dialects)
-    return Reply.of([*parser.feed(text), *parser.close()])
+    events = parser.feed(text)
+    events += parser.close()
+    return Reply.of(events)
 
 
 class StreamParser:
@@ -83,8 +85,7 @@ class StreamParser:
         echoes: Iterable[str] | Foreign = _NO_ECHOES,
         stream_arguments: bool = False,
     ) -> None:
-        self._tools = toolbox_of(tools)
-        self._openers = openers_of(tuple(dialects), self._tools) if self._tools else None
+        self._tools, self._openers = offered(tools, dialects)
         self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(echoes)
         self._stream_arguments = stream_arguments
         self._ledger = Ledger(stream_arguments=stream_arguments)
@@ -118,12 +119,14 @@ class StreamParser:
         self._closed = True
         while self._open:
             self._run(self._close_block(self._open, truncated=truncated))
-        last = self._ledger.quotation.closed_by(self._text, self._at) if self._ledger.quotation else None
-        if last and self._ledger.quotation:
+        quotation = self._ledger.quotation
+        last = quotation.closed_by(self._text, self._at) if quotation else None
+        if quotation and last:
             self._release(last.start())
-            self._end_quotation(self._ledger.quotation, last.group())
+            self._end_quotation(quotation, last.group())
         self._release(len(self._text))
-        self._ledger.settle(quoted=truncated)
+        if self._ledger.quotation:
+            self._ledger.settle(self._ledger.quotation, quoted=truncated)
         return self._ledger.take()
 
     @property
@@ -140,15 +143,20 @@ class StreamParser:
 
     def _run(self, text: str) -> None:
         """Read text in slices: what a region leaves over is copied, which must not mean all that follows."""
-        pending = [(text, 0)]
-        while pending:
-            text, at = pending.pop()
-            if at + _SLICE < len(text):
-                pending.append((text, at + _SLICE))
-            piece = text[at : at + _SLICE]
-            rest = self._read_block(self._open, piece) if self._open else self._scan(piece)
-            if rest:
-                pending.append((rest, 0))
+        later: list[tuple[str, int]] = []
+        at = 0
+        while True:
+            if len(text) - at > _SLICE:
+                later.append((text, at + _SLICE))
+                text = text[at : at + _SLICE]
+            elif at:
+                text = text[at:]
+            at = 0
+            text = self._read_block(self._open, text) if self._open else self._scan(text)
+            if not text:
+                if not later:
+                    return
+                text, at = later.pop()
 
     def _scan(self, text: str) -> str:
         """Search for openers; return the text of a region that opened, or nothing when all is read."""
@@ -209,7 +217,7 @@ class StreamParser:
             region, self._text, self._at = self._text[start:], lead, len(lead)
             self._open = OpenBlock(dialect, block, body, opener, lead)
             if self._stream_arguments and block.kind == "marked" and not self._ledger.quotation:
-                self._open.deltas = dialect.deltas(block, opener, self._tools)
+                self._open.show_with(dialect.deltas(block, opener, self._tools))
             return region
         return ""
 
@@ -302,7 +310,7 @@ class StreamParser:
             refused.append(error)
         if refused:
             self._shown = self._shown or any(isinstance(reason, Description) for reason in refused)
-        objection = self._ledger.objection(calls, refused, opened)
+        objection = self._ledger.objection(calls, refused, opened) if calls else None
         if objection:
             calls, refused = [], [objection]
         self._ledger.tell_region(opened, raw, calls, refused)

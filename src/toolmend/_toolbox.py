@@ -6,9 +6,8 @@ it finds the tool, fits the arguments to its schema and gathers the repairs. Thi
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -16,9 +15,9 @@ from typing import Any
 from toolmend._coerce import allows, fit
 from toolmend._json import UNESCAPED
 from toolmend._names import Names
-from toolmend._types import Tool, ToolCall, ToolSpec, specs_of
+from toolmend._types import ToolCall, ToolSpec
 
-__all__ = ["Description", "NotACall", "Toolbox", "Written", "toolbox_of"]
+__all__ = ["Description", "NotACall", "Toolbox", "Written"]
 
 
 class NotACall(ValueError):
@@ -114,30 +113,6 @@ class Toolbox:
         arguments, report = fit(written.arguments, tool, textual=written.textual)
         repairs = (*mended, *written.repairs, *report)
         return ToolCall(name=tool.name, arguments=arguments, id=written.id, repairs=repairs)
-
-
-_KEPT = 64
-_toolboxes: dict[tuple[int, ...], Toolbox] = {}
-"""By the identities of their tools, which stay theirs as long as the toolbox holds them."""
-
-
-def toolbox_of(tools: Iterable[Tool]) -> Toolbox:
-    """The toolbox of tools as callers hand them in; the same ones come with every request.
-
-    Raises:
-        ToolmendError: a tool is broken.
-    """
-    given = tuple(tools)
-    identity = tuple(map(id, given))
-    known = _toolboxes.get(identity)
-    if known is None:
-        specs = specs_of(given)
-        known = Toolbox(specs)
-        if all(map(operator.is_, specs, given)):
-            if len(_toolboxes) >= _KEPT:
-                _toolboxes.clear()
-            _toolboxes[identity] = known
-    return known
 
 
 def _bound(written: Written, text: str, tool: ToolSpec) -> Written:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from toolmend._errors import ToolmendError
 from toolmend._frozen import frozen, thawed
+from toolmend._record import record
 
 __all__ = ["Schema", "Tool", "ToolCall", "ToolResult", "ToolSpec", "resolve", "specs_of"]
 
@@ -101,7 +102,7 @@ Tool = ToolSpec | Mapping[str, Any]
 """What callers may hand in where a tool is wanted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ToolCall:
     """A call the model made.
 

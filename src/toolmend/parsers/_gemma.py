@@ -36,6 +36,7 @@ class _Grammar(JsonGrammar):
             "": regex.compile(rf"{ends}|{written}|[{{}}()\[\]\"',:]|\w++|[^\s<]"),
             delimiter: regex.compile(rf"{ends}|{written}"),
         }
+        self.literals = None
         self.ends = self.tokens[delimiter]  # half a delimiter has to be waited for as well
 
 
