@@ -60,12 +60,11 @@ def fit(
     return fitted, tuple(report)
 
 
-def _is_text(schema: object) -> bool:
+def _is_text(schema: Schema | bool) -> bool:
     """Whether a schema allows any string, and says so plainly."""
-    if not isinstance(schema, dict):
+    if schema is True or schema is False:
         return False
-    fields = cast("Schema", schema)
-    return fields.get("type") == "string" and _PLAIN.issuperset(fields)
+    return schema.get("type") == "string" and _PLAIN.issuperset(schema)
 
 
 def allows(kind: str, schema: object, root: Schema) -> bool:

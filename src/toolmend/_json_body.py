@@ -161,6 +161,11 @@ class JsonBody:
         only: nothing but values may stand before the closer; otherwise other text ends the region early.
     """
 
+    __slots__ = (
+        "_at", "_candidate", "_carry", "_depth", "_grammar", "_head", "_only", "_previous", "_quote", "_skip",
+        "_sure", "_value_end", "value", "whole",
+    )  # fmt: skip
+
     def __init__(
         self,
         opener: str,

@@ -30,6 +30,11 @@ class Ledger:
         after_call: nothing but white space was told since the last call.
     """
 
+    __slots__ = (
+        "_answered", "_barred", "_before", "_count", "_events", "_latest", "_made", "_since", "_stray",
+        "_stream_arguments", "after_call", "quotation",
+    )  # fmt: skip
+
     def __init__(self, *, stream_arguments: bool) -> None:
         self.quotation: Quotation | None = None
         self.after_call = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,11 +35,11 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Openers:
-    """All openers, and the blocks they belong to, by number."""
+    """All openers, and the blocks they belong to, by label."""
 
     outside: Search
     marked: tuple[tuple[str, str], ...]
-    blocks: tuple[tuple[Dialect, Block], ...]
+    blocks: Mapping[str, tuple[Dialect, Block]]
     fences: tuple[tuple[Dialect, Block, regex.Pattern[str]], ...]
 
     def fence(self, text: str, at: int) -> tuple[Dialect, Block, str] | None:
@@ -230,12 +230,12 @@ _search = lru_cache(maxsize=256)(Search)
 
 @lru_cache(maxsize=256)
 def openers_of(dialects: tuple[Dialect, ...], tools: Toolbox) -> Openers:
-    blocks = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
-    fences = tuple((d, block, regex.compile(block.opener)) for d, block in blocks if block.kind == "fence")
-    labelled = [(str(n), block.opener, block.kind) for n, (_, block) in enumerate(blocks)]
-    marked = tuple((label, opener) for label, opener, kind in labelled if kind == "marked")
+    opened = tuple((dialect, block) for dialect in dialects for block in dialect.blocks(tools))
+    fences = tuple((d, block, regex.compile(block.opener)) for d, block in opened if block.kind == "fence")
+    blocks = {str(number): both for number, both in enumerate(opened) if both[1].kind != "fence"}
+    marked = tuple((label, block.opener) for label, (_, block) in blocks.items() if block.kind == "marked")
     others = (("code", CODE), ("reasoning", REASONING), ("leftover", LEFTOVER))
-    outside = Search((*((label, opener) for label, opener, kind in labelled if kind != "fence"), *others))
+    outside = Search((*((label, block.opener) for label, (_, block) in blocks.items()), *others))
     return Openers(outside, marked, blocks, fences)
 
 
@@ -269,6 +269,8 @@ def offered(tools: Iterable[Tool], dialects: Sequence[Dialect]) -> tuple[Toolbox
 
 class OpenBlock:
     """A region under way."""
+
+    __slots__ = ("_joined", "_pieces", "_skip", "block", "body", "deltas", "dialect", "lead", "opener")
 
     def __init__(self, dialect: Dialect, block: Block, body: Body, opener: str, lead: str) -> None:
         self.dialect = dialect

@@ -178,15 +178,20 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
     said = lead.rstrip()
     if not said:
         return False
-    if before and _AFTER_ANOTHER.search(said[said.rfind("\n") + 1 :]):
+    line = said[said.rfind("\n") + 1 :]
+    if before and _AFTER_ANOTHER.search(line):
         return True
-    sentence = last_sentence(said)
-    folded = sentence.casefold()
+    folded = line.casefold()
+    may_show = "ample" in folded or "look" in folded  # to search costs more than all the rest
+    finished = _FINISHED.match(line, len(line.rstrip(_CLOSING)) - 1)
+    if finished and not may_show:
+        return False
+    sentence = last_sentence(line)
     if "call" in folded and _ANSWERS.search(sentence) and _AT_HAND.search(said):
         return False
-    if ("ample" in folded or "look" in folded) and _SHOWS.search(sentence):  # to search costs more than all the rest
+    if may_show and _SHOWS.search(sentence):
         return True
-    if _FINISHED.match(sentence, len(sentence.rstrip(_CLOSING)) - 1):
+    if finished:
         return False
     mentions = _MENTIONS.search(sentence) or (_ADVISES.search(sentence) and not marked)
     return bool(_LEADS.search(sentence) or (mentions and not _ACTS.search(sentence)))
@@ -204,5 +209,4 @@ def is_step(lead: str) -> bool:
 
 def last_sentence(text: str) -> str:
     """The last sentence of the last line."""
-    line = text[text.rfind("\n") + 1 :]
-    return _SENTENCE_END.split(line)[-1]
+    return _SENTENCE_END.split(text[text.rfind("\n") + 1 :])[-1]

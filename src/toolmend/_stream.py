@@ -77,6 +77,11 @@ class StreamParser:
         ToolmendError: a tool is broken.
     """
 
+    __slots__ = (
+        "_at", "_closed", "_foreign", "_framed", "_ledger", "_misses", "_open", "_openers", "_shown",
+        "_stream_arguments", "_text", "_tools",
+    )  # fmt: skip
+
     def __init__(
         self,
         tools: Iterable[Tool] = (),
@@ -184,42 +189,45 @@ class StreamParser:
         """Act on an opener; return the region's text if a block opened."""
         start, opener = found.start(), found.group()
         self._release(start)
+        known = openers.blocks.get(label)
+        if known:
+            return self._begin_block(start, *known, opener)
+        fence = openers.fence(self._text, start) if label == "code" else None
+        if fence:
+            return self._begin_block(start, *fence)
         if label == "closer" and self._ledger.quotation:
             self._end_quotation(self._ledger.quotation, opener)
         elif label == "leftover":
             self._ledger.tell(TextDelta("" if self._ledger.after_call or self._framed else opener, opener))
             self._at = found.end()
-        elif label == "reasoning":
-            self._begin_quotation(opener)
         else:
-            fence = openers.fence(self._text, start) if label == "code" else (*openers.blocks[int(label)], opener)
-            if fence is None:
-                self._begin_quotation(opener)
-                return ""
-            dialect, block, opener = fence
-            lead = self._text[max(0, start - _LEAD) : start]
-            if block.kind == "markup" and not is_quoted(lead):
-                self._drop(opener)
-                return ""
-            if block.kind == "bar":
-                self._ledger.bar(dialect.name, self._tools.get(opener.split()[-1]))
-                self._release(start + len(opener))
-                return ""
-            late = block.kind != "marked" and self._ledger.is_late(lead)
-            quoted = not late and self._is_quoted(block, lead)
-            try:
-                body = None if late or quoted else block.body(opener, lead)
-            except NotHere:
-                body = None
-            if body is None:  # of a quotation no part may open anything else
-                self._refute(block, opener, len(opener) if quoted else 1)
-                return ""
-            region, self._text, self._at = self._text[start:], lead, len(lead)
-            self._open = OpenBlock(dialect, block, body, opener, lead)
-            if self._stream_arguments and block.kind == "marked" and not self._ledger.quotation:
-                self._open.show_with(dialect.deltas(block, opener, self._tools))
-            return region
+            self._begin_quotation(opener)
         return ""
+
+    def _begin_block(self, start: int, dialect: Dialect, block: Block, opener: str) -> str:
+        """Open a block, unless its opener is quoted or comes too late; return the region's text if it did."""
+        lead = self._text[max(0, start - _LEAD) : start]
+        if block.kind == "markup" and not is_quoted(lead):
+            self._drop(opener)
+            return ""
+        if block.kind == "bar":
+            self._ledger.bar(dialect.name, self._tools.get(opener.split()[-1]))
+            self._release(start + len(opener))
+            return ""
+        late = block.kind != "marked" and self._ledger.is_late(lead)
+        quoted = not late and self._is_quoted(block, lead)
+        try:
+            body = None if late or quoted else block.body(opener, lead)
+        except NotHere:
+            body = None
+        if body is None:  # of a quotation no part may open anything else
+            self._refute(block, opener, len(opener) if quoted else 1)
+            return ""
+        region, self._text, self._at = self._text[start:], lead, len(lead)
+        self._open = OpenBlock(dialect, block, body, opener, lead)
+        if self._stream_arguments and block.kind == "marked" and not self._ledger.quotation:
+            self._open.show_with(dialect.deltas(block, opener, self._tools))
+        return region
 
     def _is_quoted(self, block: Block, lead: str) -> bool:
         if self._ledger.quotation and self._ledger.quotation.kind == "code":

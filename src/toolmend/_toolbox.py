@@ -104,7 +104,7 @@ class Toolbox:
         tool, mended = self._tools[found[0]], found[1]
         if written.text is not None:
             written = _bound(written, written.text, tool)
-        if _is_schema(written.arguments) and "properties" not in tool.properties:
+        if written.arguments.get("type") == "object" and _is_schema(written.arguments, tool):
             raise Description("a tool's definition, not a call")
         if written.loose and not set(tool.required) <= set(written.arguments) <= set(tool.properties):
             raise NotACall("an object with other keys than the tool's parameters", meant=False)
@@ -142,5 +142,5 @@ def _check_mended(written: Written, tool: ToolSpec) -> None:
         raise NotACall("quotes in it are not escaped, and it has other keys than the tool's parameters")
 
 
-def _is_schema(arguments: Mapping[str, Any]) -> bool:
-    return arguments.get("type") == "object" and isinstance(arguments.get("properties"), Mapping)
+def _is_schema(arguments: Mapping[str, Any], tool: ToolSpec) -> bool:
+    return isinstance(arguments.get("properties"), Mapping) and "properties" not in tool.properties
