@@ -211,7 +211,7 @@ class StreamParser:
             self._drop(opener)
             return ""
         if block.kind == "bar":
-            self._ledger.bar(dialect.name, self._tools.get(opener.split()[-1]))
+            self._ledger.bar(dialect.name, self._tools.get(opener.rsplit(maxsplit=1)[-1]))
             self._release(start + len(opener))
             return ""
         late = block.kind != "marked" and self._ledger.is_late(lead)
