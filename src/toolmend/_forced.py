@@ -68,8 +68,10 @@ def in_words(demand: object) -> str:
     Returns:
         A sentence for the system message; empty if nothing is demanded.
     """
+    if not demand:
+        return ""
     fields = cast("Mapping[str, Any]", demand if isinstance(demand, Mapping) else {})
-    if not demand or fields.get("type") == "text":
+    if fields.get("type") == "text":
         return ""
     named: Any = fields if fields.get("type") == "json_object" else fields.get("json_schema")
     schema: Any = cast("Mapping[str, Any]", named).get("schema") if isinstance(named, Mapping) else fields

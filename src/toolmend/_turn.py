@@ -10,7 +10,7 @@ A turn holds no state of the wrapper: it is safe in threads and across concurren
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -347,4 +347,4 @@ class Reader:
 
 
 def _fresh_id() -> str:
-    return f"call_{uuid.uuid4().hex[:24]}"
+    return f"call_{os.urandom(12).hex()}"

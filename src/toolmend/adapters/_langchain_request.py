@@ -7,7 +7,7 @@ here they are read back. A request can be asked as it is, or as text where tools
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
@@ -93,22 +93,19 @@ class Request:
         if not self.has_tools:
             return self
         arguments = {key: value for key, value in self.arguments.items() if key not in _NATIVE}
-        builtin = [tool for tool in self.arguments.get("tools") or () if _is_builtin(tool)]
-        if keep_builtin and builtin:
+        builtin = [tool for tool in self.arguments.get("tools") or () if _is_builtin(tool)] if keep_builtin else []
+        if builtin:
             arguments["tools"] = builtin
         ending = answer_format(arguments) if self.turn.active else ""
         enforced = bool(enforce) and self.turn.forced and "tools" not in arguments
-        if self.turn.active:
-            schema = self.turn.enforce(enforced, parallel=self.arguments.get("parallel_tool_calls") is not False)
-            if enforced and enforce == "format":
-                arguments["format"] = schema
-            elif enforced:
-                others: dict[str, Any] = arguments.get("extra_body") or {}
-                arguments["extra_body"] = {**others, "response_format": response_format(schema)}
+        schema = self.turn.enforce(enforced, parallel=self.arguments.get("parallel_tool_calls") is not False)
+        if enforced and enforce == "format":
+            arguments["format"] = schema
+        elif enforced:
+            others: dict[str, Any] = arguments.get("extra_body") or {}
+            arguments["extra_body"] = {**others, "response_format": response_format(schema)}
         messages = as_text(self.messages, self.turn, ending=ending, flat=flat)
-        return replace(
-            self, messages=messages, arguments=arguments, written=True, enforced=enforced, flat=flat, native=self
-        )
+        return Request(messages, arguments, self.turn, written=True, enforced=enforced, flat=flat, native=self)
 
     def adapted(self, error: Exception, enforce: str) -> tuple[Request, Refused] | None:
         """The request as text without what the server objects to, and what that is: a schema or a system message."""

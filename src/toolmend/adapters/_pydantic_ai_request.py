@@ -8,7 +8,8 @@ tools and no forced response format, and its history is plain (`_pydantic_ai_his
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 from pydantic_ai.messages import InstructionPart, ModelMessage
@@ -18,6 +19,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from toolmend._forced import response_format
+from toolmend._frozen import frozen, thawed
 from toolmend._refusal import Refused
 from toolmend._turn import Options, Turn
 from toolmend._types import ToolSpec
@@ -123,9 +125,7 @@ class Outgoing:
     def _params_as_text(self, parts: list[InstructionPart]) -> ModelRequestParameters:
         params = self.native[2]
         without = type(params)()
-        changes: dict[str, Any] = {
-            own.name: getattr(without, own.name) for own in fields(params) if own.name in _TOOL_FIELDS
-        }
+        changes: dict[str, Any] = {name: getattr(without, name) for name in _TOOL_FIELDS if hasattr(without, name)}
         if self.turn.active and self.params.output_mode != "image":
             # A forced response format would forbid the model to write a call.
             changes.update(output_mode="text", allow_text_output=True)
@@ -170,11 +170,17 @@ def offered_tools(params: ModelRequestParameters) -> list[ToolSpec]:
 
 
 def _spec(tool: ToolDefinition) -> ToolSpec:
-    return ToolSpec(
-        name=tool.name,
-        description=tool.description or "",
-        parameters=tool.parameters_json_schema,
-    )
+    schema = tool.parameters_json_schema
+    held = frozen(schema)
+    if held is None:
+        return ToolSpec(name=tool.name, description=tool.description or "", parameters=schema)
+    return _known_spec(tool.name, tool.description or "", held)
+
+
+@lru_cache(maxsize=512)
+def _known_spec(name: str, description: str, schema: bytes) -> ToolSpec:
+    """The same tools come with every request; what is known of them is known of these objects."""
+    return ToolSpec(name=name, description=description, parameters=thawed(schema))
 
 
 def _permitted(
