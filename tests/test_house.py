@@ -27,6 +27,7 @@ CORE = [name for name in MODULES if "." not in name and name.startswith("_") and
 # Who stands further up is imported by whoever stands further down, never the reverse. `_body` means all `_…_body`.
 ORDER = [
     *("_errors", "_frozen", "_record", "_types", "_events"),
+    "_beginnings",
     *("_arithmetic", "_json_strings", "_json", "_blocks"),
     "_coerce",
     *("_names", "_toolbox"),

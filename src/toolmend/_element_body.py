@@ -27,12 +27,15 @@ class ElementBody:
 
     def feed(self, text: str) -> int | None:
         """See `Body.feed`."""
+        if not self._carry and self._elements.in_value and not self._tags.inside.search(text):
+            self._at += len(text)
+            return None
         text = self._carry + text
         self._carry = ""
         self._elements.base = self._at
         position = 0
         while position < len(text):
-            found, open_ended = self._tags.find(self._elements.place, text, position, search=self._elements.searches)
+            found, open_ended = self._tags.find(self._elements.place, text, position)
             if open_ended:
                 self._carry = text[found.start() :] if found else ""
                 break

@@ -130,7 +130,7 @@ class ElementDeltas:
         self._elements.base = self._at
         position = 0
         while position < len(text):
-            found, open_ended = self._tags.find(self._elements.place, text, position, search=self._elements.searches)
+            found, open_ended = self._tags.find(self._elements.place, text, position)
             if open_ended:
                 position = found.start() if found else len(text)
                 self._carry = text[position:]

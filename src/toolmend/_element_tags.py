@@ -13,9 +13,13 @@ from functools import cached_property
 
 import regex
 
-__all__ = ["NEVER", "Tags"]
+from toolmend._beginnings import BEFORE, beginnings, one_of
+
+__all__ = ["NEVER", "SEARCHED", "Tags"]
 
 NEVER = "(?!)"
+SEARCHED = frozenset({"inside", "bare"})
+"""The places where text may stand before the next tag; otherwise it stands right there or nowhere."""
 _NAMED = re.compile(r"\(\?P<\w+>")
 
 
@@ -64,6 +68,11 @@ class Tags:
         return {place: regex.compile(pattern) for place, pattern in self._places(NEVER).items()}
 
     @cached_property
+    def inside(self) -> re.Pattern[str]:
+        """Where a tag inside of a value could begin: most pieces of a long value hold nothing like it."""
+        return re.compile(one_of(beginnings(self.partial["inside"].pattern, BEFORE)))
+
+    @cached_property
     def whole(self) -> Mapping[str, re.Pattern[str]]:
         """The same in text that is there, so that its end counts as well."""
         return {place: re.compile(pattern) for place, pattern in self._places(r"\Z").items()}
@@ -86,16 +95,15 @@ class Tags:
         kinds = ("wrapper", "unwrap", "call", "end", "value", "stop", "opens", "key_end")
         return regex.compile(_unnamed("|".join(getattr(self, kind) for kind in kinds)))
 
-    def find(self, place: str, text: str, position: int, *, search: bool) -> tuple[regex.Match[str] | None, bool]:
+    def find(self, place: str, text: str, position: int) -> tuple[regex.Match[str] | None, bool]:
         """The next tag at a place, and whether more text has to come before it is known.
 
         Args:
             place: see `partial`.
             text: the piece in hand.
             position: where to look in it.
-            search: look further on, too; otherwise the tag stands right there or nowhere.
         """
-        pattern = self.partial[place]
+        pattern, search = self.partial[place], place in SEARCHED
         found = (pattern.search if search else pattern.match)(text, position, partial=True)
         return found, found.partial if found else search
 

@@ -19,7 +19,7 @@ from enum import Enum
 
 import regex
 
-from toolmend._element_tags import NEVER, Tags
+from toolmend._element_tags import NEVER, SEARCHED, Tags
 
 __all__ = ["Elements", "FoundCall", "FoundValue", "read_elements"]
 
@@ -94,9 +94,9 @@ def read_elements(text: str, tags: Tags, declares: Callable[[str, str], bool]) -
     elements = Elements(tags, declares)
     position = 0
     while not elements.over:
-        pattern = tags.whole[elements.place]
-        found = pattern.search(text, position) if elements.searches else pattern.match(text, position)
-        if found is None and (elements.searches or _BLANK_END.match(text, position)):
+        pattern, searches = tags.whole[elements.place], elements.place in SEARCHED
+        found = pattern.search(text, position) if searches else pattern.match(text, position)
+        if found is None and (searches or _BLANK_END.match(text, position)):
             break
         position = elements.take(found, position)
     elements.close(len(text))
@@ -142,15 +142,15 @@ class Elements:
     @property
     def place(self) -> str:
         """In which of the places of `Tags` the next tag stands."""
-        state = self._level.state
+        state = self._levels[-1].state
         if state is _State.VALUE:
             return "inside"
         return "bare" if state is _State.BARE else "next"
 
     @property
-    def searches(self) -> bool:
-        """Whether text may stand before the next tag."""
-        return self.place != "next"
+    def in_value(self) -> bool:
+        """Whether what comes next belongs to the text of an argument."""
+        return self._levels[-1].state is _State.VALUE
 
     def take(self, found: _Match | None, at: int) -> int:
         """Take the next tag; return where to go on.

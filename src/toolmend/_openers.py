@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import regex
 
+from toolmend._beginnings import ANY, BEFORE, REACH, beginnings, compiled, fits, one_of, tree
 from toolmend._blocks import LEFTOVER, Block, Body
 from toolmend._deltas import JsonDeltas, Shown
 from toolmend._dialect import Dialect
@@ -61,58 +62,16 @@ class Openers:
         return _search((("closer", closer), *self.marked))
 
 
-_ANY = "\U0010ffff"
-"""Stands for any character outside of ASCII."""
-_REACH = 3  # how many characters of a beginning are found out
-_BEFORE = (" ", "x", ">", ")")
-"""What may stand before an expression that does not have to begin a line."""
 _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
-_ASCII = tuple(map(chr, range(128)))
-_FOLDED = ("\u017f", "\u212a", "\u0131", "\u0130")  # what some ASCII letters are but another case of
 _EVERY = r"[\s\S]"
 _HERE = (0,)
 _AHEAD = 6  # how many characters of a place decide what is tried there
 _KEPT = 4096  # how many beginnings are kept in mind
 _OFFERS = 64  # how many lists of tools
-_OTHERS = ("\u00e9", "\u4e2d", "\U0001f600", "\u2003", "\u0663", _ANY)
-"""One of each kind of character outside of ASCII."""
 
 Found = tuple[str, regex.Match[str]]
 """A label and what was found, whole or half."""
 _Expressions = tuple[tuple[str, regex.Pattern[str]], ...]
-_compiled = lru_cache(maxsize=2048)(regex.compile)
-
-
-@lru_cache(maxsize=2048)
-def _beginnings(expression: str, before: tuple[str, ...]) -> frozenset[str]:
-    """The first characters, up to three, of all that an expression can match behind one of some texts."""
-    compiled = _compiled(expression)
-    characters = (*_ASCII, *sorted({c for c in expression if not c.isascii()}), *_FOLDED, *_OTHERS)
-    reach = _REACH if before is _BEFORE else 1
-    if "(?<" not in expression and "\\b" not in expression:  # it does not look back
-        before = before[:1] if reach == _REACH else ()
-    found: set[str] = set()
-    pending = [""]
-    while pending:
-        begin = pending.pop()
-        going_on = [c for c in characters if any(compiled.match(b + begin + c, len(b), partial=True) for b in before)]
-        if begin and (len(going_on) > len(_ASCII) // 2 or any(c in _OTHERS for c in going_on)):
-            found.add(begin)  # nearly anything may follow
-        else:
-            for c in going_on:
-                (found.add if len(begin) + 1 == reach or c in _OTHERS else pending.append)(begin + c)
-    return frozenset(b[:-1] + _ANY if b[-1] in _OTHERS else b for b in found)
-
-
-def _tree(begins: Iterable[str], end: str = "(?=") -> str:
-    """An expression for one of some beginnings, or what the end of the text leaves of it; takes one character."""
-    following: dict[str, list[str]] = {}
-    for begin in sorted(begins):
-        following.setdefault(begin[0], []).append(begin[1:])
-    return "|".join(
-        re.escape(first) + ("" if "" in rests else rf"{end}\Z|{_tree(rests, '(?:')})")
-        for first, rests in following.items()
-    )
 
 
 class Search:
@@ -128,20 +87,20 @@ class Search:
         demands = {source: set("".join(_DEMANDED.findall(source)).replace("\\", "")) for source in sources}
         self._edges = frozenset("\n").union(*demands.values())
         edges = tuple(sorted(self._edges))
-        self._begins = [(_beginnings(source, _BEFORE), _beginnings(source, ("", *edges))) for source in sources]
-        self._compiled = [(label, _compiled(source)) for label, source in self.expressions]
+        self._begins = [(beginnings(source, BEFORE), beginnings(source, ("", *edges))) for source in sources]
+        self._compiled = [(label, compiled(source)) for label, source in self.expressions]
         self._fitting: dict[str, _Expressions] = {}
         self._promising: tuple[dict[str, _Expressions], dict[str, _Expressions]] = ({}, {})
         anywhere = frozenset[str]().union(*(begins for begins, _ in self._begins))
         begins = {"\n": frozenset[str]().union(*(begins for _, begins in self._begins))}
         for edge in self._edges - {"\n"}:  # behind most of them next to nothing begins
-            begins[edge] = frozenset[str]().union(*(_beginnings(s, (edge,)) for s in sources if edge in demands[s]))
+            begins[edge] = frozenset[str]().union(*(beginnings(s, (edge,)) for s in sources if edge in demands[s]))
         firsts = {begin[0] for begin in anywhere}
-        self._steps = {edge: (0, 1) if edge in firsts or _ANY in firsts else (1,) for edge in edges}
-        self._following = re.compile(_one_of(begins["\n"]))
+        self._steps = {edge: (0, 1) if edge in firsts or ANY in firsts else (1,) for edge in edges}
+        self._following = re.compile(one_of(begins["\n"]))
         # each alternative begins with a character: then `re` knows them all and skips to the next of them
-        places = "|".join((_tree(anywhere), *(f"{re.escape(edge)}(?={_one_of(begins[edge])})" for edge in edges)))
-        self._places = re.compile(_EVERY if _ANY in firsts else places.removeprefix("|"))
+        places = "|".join((tree(anywhere), *(f"{re.escape(edge)}(?={one_of(begins[edge])})" for edge in edges)))
+        self._places = re.compile(_EVERY if ANY in firsts else places.removeprefix("|"))
 
     def search(self, text: str, at: int) -> Found | None:
         """The first match from a place on, and its label; without one, what the end of the text may be half of."""
@@ -190,14 +149,14 @@ class Search:
             place: where in that it begins.
         """
         edge = not place or around[0] in self._edges
-        begin = around[place : place + _REACH]
+        begin = around[place : place + REACH]
         key = f"{'^' if edge else '-'}{begin}"
         fitting = self._fitting.get(key)
         if fitting is None:
             fitting = tuple(
                 expression
                 for expression, (anywhere, behind) in zip(self._compiled, self._begins, strict=True)
-                if _fits(begin, anywhere) or (edge and _fits(begin, behind))
+                if fits(begin, anywhere) or (edge and fits(begin, behind))
             )
             _keep(self._fitting, key, fitting)
         found = tuple((label, e) for label, e in fitting if e.match(around, place, partial=True))
@@ -209,20 +168,6 @@ def _keep(kept: dict[str, _Expressions], key: str, found: _Expressions) -> None:
     if len(kept) >= _KEPT:
         kept.clear()
     kept[key] = found
-
-
-def _one_of(begins: Iterable[str]) -> str:
-    """An expression for the first characters of some beginnings."""
-    firsts = {begin[0] for begin in begins}
-    if _ANY in firsts:
-        return _EVERY
-    return f"[{''.join(map(re.escape, sorted(firsts)))}]" if firsts else "(?!)"
-
-
-def _fits(text: str, begins: Iterable[str]) -> bool:
-    return any(
-        all(c == b or (b == _ANY and not c.isascii()) for c, b in zip(text, begin, strict=False)) for begin in begins
-    )
 
 
 _search = lru_cache(maxsize=256)(Search)
