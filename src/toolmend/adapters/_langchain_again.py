@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from toolmend._flat import refuses_system
 from toolmend._refusal import refuses_choice
 from toolmend._swallowed import comes_to_nothing, swallowed
-from toolmend.adapters._langchain_content import parts_of
+from toolmend.adapters._langchain_content import content_of
 from toolmend.adapters._langchain_history import mentions_tools
 from toolmend.adapters._langchain_reply import FINISH, Tell, says_why_it_ended, searched
 from toolmend.adapters._langchain_request import Request, refuses, words_of
@@ -204,13 +204,14 @@ class _Seen:
             chunks = message.tool_call_chunks if isinstance(message, AIMessageChunk) else []
             self.called = self.called or bool(message.tool_calls or message.invalid_tool_calls or chunks)
             self._tokens += (message.usage_metadata or {}).get("output_tokens", 0)
-        self.anything = self.anything or bool(message.text.strip()) or self.called
-        kinds = {part.get("type") for part in parts_of(message) if isinstance(part, dict)}
-        self._reasons = self._reasons or bool(
-            message.additional_kwargs.get("reasoning_content") or kinds - {"text", None}
-        )
-        for data in (info, message.response_metadata):
-            self.reason = next((data[key] for key in FINISH if data and data.get(key)), self.reason)
+        self.anything = self.anything or self.called or bool(message.text.strip())
+        self._reasons = self._reasons or bool(message.additional_kwargs.get("reasoning_content"))
+        content = content_of(message)
+        if not isinstance(content, str):
+            kinds = {part.get("type") for part in content if isinstance(part, dict)}
+            self._reasons = self._reasons or bool(kinds - {"text", None})
+        for data in filter(None, (info, message.response_metadata)):
+            self.reason = next((data[key] for key in FINISH if data.get(key)), self.reason)
 
     def holds_nothing(self, *, ended: bool) -> bool:
         """Whether the reply ended as if it had held a call."""

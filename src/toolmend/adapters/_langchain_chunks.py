@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
@@ -32,6 +32,7 @@ _Piece = Item | list[Block] | Mapping[str, Any] | ChatGenerationChunk  # the las
 _ON_EVERY_CHUNK = ("model_provider", "output_version")
 # In content blocks texts and calls share one count, in which LangChain gives texts the low numbers.
 _ABOVE_BLOCKS = 1000
+_NOTHING = AIMessageChunk(content="")
 
 
 class StreamedReply:
@@ -50,7 +51,7 @@ class StreamedReply:
         self._search = SearchedText(turn, stream_arguments=stream_arguments) if turn.active else None
         self._numbers = CallNumbers(first=_ABOVE_BLOCKS if blocks else 0)
         self._calls = CallsInPieces(self._numbers)
-        self._latest = AIMessageChunk(content="")
+        self._latest = _NOTHING
         self._block: dict[str, Any] = {"type": "text"}
         self._waiting: list[ChatGenerationChunk] = []
         self._truncated = False
@@ -104,10 +105,7 @@ class StreamedReply:
         if pieces == [content_of(message)] and not (message.tool_call_chunks or self._waiting or self._search.held):
             yield chunk  # the usual case: it passes as it is
             return
-        if has_text:  # the pieces stand for the content now
-            message = message.model_copy(update={"content": self._empty})
-        rest = ChatGenerationChunk(message=message, generation_info=info)
-        yield from self._in_order(pieces, rest, needed=not has_text or _says_more(rest))
+        yield from self._in_order(pieces, message, info, has_text=has_text)
 
     def close(self) -> Iterator[ChatGenerationChunk]:
         """Take the end of the stream."""
@@ -165,26 +163,28 @@ class StreamedReply:
         return pieces
 
     def _in_order(
-        self, pieces: list[_Piece], rest: ChatGenerationChunk, *, needed: bool
+        self, pieces: list[_Piece], message: AIMessageChunk, info: dict[str, Any] | None, *, has_text: bool
     ) -> Iterator[ChatGenerationChunk]:
         """Texts and calls, then the rest of their chunk; what ends a reply waits for its text."""
         assert self._search is not None
-        message = cast("AIMessageChunk", rest.message)
-        info = rest.generation_info
         ends = bool(message.usage_metadata) or says_why_it_ended(info, message.response_metadata)
         waits = ends and bool(self._search.held)
         splits = waits or self._waiting or message.tool_call_chunks
+        needed = not has_text or _says_more(message, info)
         if len(pieces) == 1 and isinstance(pieces[0], str) and not splits:
             # Nearly as usual: one chunk in, one chunk out.
-            message = message.model_copy(update={"content": self._content(pieces.pop())})
-            rest, needed = ChatGenerationChunk(message=message, generation_info=info), True
+            message, needed = message.model_copy(update={"content": self._content(pieces.pop())}), True
+        elif needed and has_text:  # the pieces stand for the content
+            message = message.model_copy(update={"content": self._empty})
         yield from self._sent(pieces)
-        if not self._search.held:
+        if self._waiting and not self._search.held:
             yield from self._released()
-        if needed and waits:
-            self._waiting.append(rest)
-        elif needed:
-            yield rest
+        if needed:
+            rest = ChatGenerationChunk(message=message, generation_info=info)
+            if waits:
+                self._waiting.append(rest)
+            else:
+                yield rest
 
     def _released(self) -> Iterator[ChatGenerationChunk]:
         waiting, self._waiting = self._waiting, []
@@ -255,11 +255,10 @@ def _remade(message: BaseMessage, **changes: Any) -> AIMessageChunk:
     return AIMessageChunk(**{**fields, **changes})
 
 
-def _says_more(chunk: ChatGenerationChunk) -> bool:
+def _says_more(message: AIMessageChunk, info: dict[str, Any] | None) -> bool:
     """Whether a chunk without content still says something."""
-    message = cast("AIMessageChunk", chunk.message)
     return bool(
-        chunk.generation_info
+        info
         or message.tool_call_chunks
         or message.usage_metadata
         or message.additional_kwargs

@@ -60,13 +60,13 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
     """Whether metadata says why a reply ended."""
-    return any(data.get(key) for data in metadata if data for key in FINISH)
+    return any(data.get(key) for data in filter(None, metadata) for key in FINISH)
 
 
 def was_cut(*metadata: Mapping[str, Any] | None) -> bool:
     """Whether the length limit has ended a reply, so that what stands open in it is unfinished."""
     limits = ("length", "max_tokens")
-    return any(data.get(key) in limits for data in metadata if data for key in FINISH)
+    return any(data.get(key) in limits for data in filter(None, metadata) for key in FINISH)
 
 
 class SearchedText:
