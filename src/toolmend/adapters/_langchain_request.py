@@ -6,7 +6,7 @@ here they are read back. A request can be asked as it is, or as text where tools
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -93,9 +93,10 @@ class Request:
         if not self.has_tools:
             return self
         arguments = {key: value for key, value in self.arguments.items() if key not in _NATIVE}
-        builtin = [tool for tool in self.arguments.get("tools") or () if _is_builtin(tool)] if keep_builtin else []
-        if builtin:
-            arguments["tools"] = builtin
+        tools: Sequence[Any] = self.arguments.get("tools") or ()
+        if keep_builtin and len(tools) > len(self.turn.tools):  # else all of them are functions
+            builtin = [tool for tool in tools if _is_builtin(tool)]
+            arguments.update({"tools": builtin} if builtin else {})
         ending = answer_format(arguments) if self.turn.active else ""
         enforced = bool(enforce) and self.turn.forced and "tools" not in arguments
         schema = self.turn.enforce(enforced, parallel=self.arguments.get("parallel_tool_calls") is not False)
