@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from toolmend._blocks import LINE
 
-__all__ = ["definitions", "explains", "follows_code", "unexplained"]
+__all__ = ["definitions", "explains", "follows_code", "is_signature", "unexplained"]
 
 _MODIFIER = r"(?:(?:export|default|public|private|protected|static|final|async|pub|local)[ \t]{1,4}){0,4}"
 _DEFINES = r"(?:def|function|func|fn|fun|sub|void|int|float|double|str|string|bool|boolean)"
@@ -28,6 +29,7 @@ _MANUAL = (
     r"(?:Th(?:is|e) (?:function|method|tool|command) [a-z]{1,16}s\b"
     r"|(?:Returns|Gets|Retrieves|Fetches|Lists|Shows) [a-z])"
 )
+_TYPES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "list", "object"})
 _ROOM = 48  # more than what follows a call has to show before it is known not to explain the call
 
 
@@ -64,3 +66,8 @@ def follows_code(lead: str, opener: str) -> bool:
         or _STATEMENT.match(said[said.rfind("\n") + 1 :].lstrip())
         or (opener[0] in " \t" and _INDENTED.search(lead))
     )
+
+
+def is_signature(arguments: Mapping[str, object]) -> bool:
+    """Whether all values are names of types: the parameters are told, and nothing is called."""
+    return bool(arguments) and _TYPES.issuperset(map(str, arguments.values()))

@@ -1,6 +1,7 @@
 """Hermes YAML: a YAML mapping where Hermes has JSON; Granite 4.0 and small models.
 
-The values are text unless they are quoted, so their types come from the schema.
+The values are text unless they are quoted, so their types come from the schema. Without the tags the mapping must be
+the whole reply, and have the keys of the parameters.
 Source: replies of ibm-granite/granite-4.0-h-tiny.
 """
 
@@ -9,17 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import regex
 
-from toolmend._blocks import LEFTOVER, Block
+from toolmend._blocks import LEFTOVER, LINE, Block, NotHere
 from toolmend._coerce import allows
 from toolmend._composed_body import TextBody
 from toolmend._dialect import Dialect, Region
 from toolmend._json_body import ARGUMENT_KEYS, NAME_KEYS
-from toolmend._toolbox import NotACall, Toolbox, Written
+from toolmend._toolbox import Description, NotACall, Toolbox, Written
 from toolmend._types import ToolCall, ToolSpec
+from toolmend.parsers._program import is_signature
 from toolmend.parsers._yaml import NotYAML, Plain, read_yaml
 
 __all__ = ["HermesYaml"]
@@ -29,6 +32,7 @@ _KEYS = "|".join((*NAME_KEYS, *ARGUMENT_KEYS, "type", "id"))
 _END = regex.compile(rf"(?P<last>{_CLOSE}|{LEFTOVER})")
 _ENDS = re.compile(rf"(?:{_CLOSE}|{LEFTOVER})\Z")
 _WORD = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)\Z)[A-Za-z_][A-Za-z0-9_.-]*")
+_BARE = r"name[ \t]{0,4}:[ \t]{1,4}[\"']?NAMES[\"']?[ \t]{0,8}\n(?:arguments|parameters|args|params|input)[ \t]{0,4}:"
 _BESIDE = frozenset({"type", "id"})
 
 
@@ -40,7 +44,16 @@ class HermesYaml(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """The tag with the first key behind it."""
-        return (Block(rf"{_OPEN}\s{{0,64}}(?:- )?[\"']?(?:{_KEYS})[\"']?[ \t]{{0,8}}:", lambda _, __: TextBody(_END)),)
+
+        def alone(_: str, lead: str) -> TextBody:
+            if lead.strip():
+                raise NotHere
+            return TextBody(_END)
+
+        return (
+            Block(rf"{_OPEN}\s{{0,64}}(?:- )?[\"']?(?:{_KEYS})[\"']?[ \t]{{0,8}}:", lambda _, __: TextBody(_END)),
+            Block(LINE + _BARE.replace("NAMES", f"(?:{tools.names})"), alone, "plain"),
+        )
 
     def parse(self, region: Region) -> list[Written]:
         """The mapping.
@@ -48,17 +61,23 @@ class HermesYaml(Dialect):
         Raises:
             NotACall: it is not closed, no YAML, or no call.
         """
+        bare = not region.text.startswith(_OPEN)
         text = region.text.removeprefix(_OPEN)
         end = _ENDS.search(text)
-        if not end:
+        if not end and not bare:
             raise NotACall("not closed, so it may be cut")
         try:
-            value = read_yaml(text[: end.start()])
+            value = read_yaml(text[: end.start()] if end else text)
         except NotYAML as error:
-            raise NotACall(f"not readable as YAML: {error}") from error
-        return [
-            _call(item, region.tools) for item in (cast("list[object]", value) if isinstance(value, list) else [value])
-        ]
+            raise NotACall(f"not readable as YAML: {error}", meant=not bare) from error
+        items = cast("list[object]", value) if isinstance(value, list) else [value]
+        try:
+            calls = [_call(item, region.tools) for item in items]
+        except NotACall as error:
+            raise NotACall(str(error), meant=not bare) from error
+        if bare and any(is_signature(call.arguments) for call in calls):
+            raise Description("a tool's parameters, not a call")
+        return [replace(call, loose=True) for call in calls] if bare else calls
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A tag pair a call; text is quoted, lists and objects are written as JSON."""

@@ -1,6 +1,7 @@
 """Bare JSON: the call object and nothing around it; Qwen2.5-Coder, Llama 3 and small models.
 
-The object stands at the start of a line, or behind a label such as ``Tool call:``. Any JSON answer looks like this
+The object stands at the start of a line, behind a label such as ``Tool call:``, or at the end of the reply, behind the
+sentence that announces it. Any JSON answer looks like this
 too, so the name must be a declared one and the arguments must be there.
 """
 
@@ -14,6 +15,7 @@ from toolmend._dialect import Dialect, Region
 from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
+from toolmend.parsers._announcement import SAID, announced, closing
 from toolmend.parsers._bodies import call_object, json_calls
 from toolmend.parsers._dress import ITEM, announces_calls, dressed
 
@@ -51,11 +53,17 @@ class Json(Dialect):
         def marked(opener: str, _: str) -> Body:
             return dressed(JsonBody(opener, rf"{_MARKS}(?=[ \t]{{0,16}}\n)", CallHead(tools), only=True), opener)
 
+        def said(opener: str, lead: str) -> Body:
+            if not announced(lead.rstrip(), agreed=True):
+                raise NotHere
+            return closing(JsonBody(opener, head=CallHead(tools)))
+
         return (
             Block(f"(?:{LINE}|{_LABEL}){start}", lambda opener, _: JsonBody(opener, head=CallHead(tools)), "plain"),
             Block(f"{LINE}{_MARKS}{start}", marked, "plain"),
             Block(f"{LINE}{ITEM}{_MARKS}?{start}", item, "plain"),
             Block(f"{behind}{start}", after_reasoning, "plain"),
+            Block(f"{SAID}{start}", said, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written]:

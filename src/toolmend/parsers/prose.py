@@ -16,55 +16,20 @@ import regex
 from toolmend._blocks import LEFTOVER, Block, NotHere
 from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
-from toolmend._quotation import last_sentence
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
+from toolmend.parsers._announcement import CONDITION, CONSIDERS, announced, direct
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Prose"]
 
-_SUBJECT = (
-    r"(?:i|we)(?:['’]ll| will| am going to| are going to| need to| have to| must)|(?:i['’]m|we['’]re) going to|"
-    r"let (?:me|us)|let['’]s"
-)
-_ACT = (
-    r"(?<!the )(?<!\ba )(?<!this )"  # a verb, not "the call"
-    r"(?:call|use|run|invoke|execute|try|perform|make|issue|send|query|fetch|check|look|search|find|get|retrieve|read|"
-    r"open|list|calculate|compute|determine|see|start|do)\b"
-)
-_DOING = r"(?:calling|using|running|invoking|executing)\b"
-_ANNOUNCES = re.compile(
-    # who acts, and what it does, unless it is the tool's name that says so
-    rf"\b(?:{_SUBJECT})\b(?=.*\b{_ACT}|.*\b(?:with|via|{_DOING})\s*$|(?: now| first| then| just)?[\s:*_]*$)"
-    rf"|\b(?:i am|i['’]m|we are|we['’]re) (?:now )?{_DOING}"
-    rf"|^[\s*_>-]*(?:(?:ok(?:ay)?|sure|alright|right|great|first|next|then|now)\b[\s,:.!-]*){{0,3}}{_DOING}"
-    r"|\b(?:tool call|function call|action):[\s*_]*$",
-    re.IGNORECASE,
-)
-_TALKS = re.compile(
-    r"\b(?:explain|describe|show|demonstrate|tell|warn|discuss|mention|suggest|recommend|propose|document|define|"
-    r"introduce|clarify|illustrate|remind|talk|write|know)\b",
-    re.IGNORECASE,
-)
-_INDIRECT = re.compile(
-    r"\b(?:see|check|find out|know|determine|verify|test|learn|tell you|ask) (?:if|whether|when|what|how|where)\b",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"\b(?:if|unless|when|whenever|once|until|whether|in case|before (?:i )?(?:call|us|run)\w*)\b", re.IGNORECASE
-)
-_CONSIDERS = re.compile(
-    r"\b(?:would|could|should|might|may|can|cannot|not|never|\w+n['’]t|instead of|rather than|example|e\.g|like|"
-    r"previous|earlier|later)\b|\?",
-    re.IGNORECASE,
-)
 _GOES_ON = re.compile(
     r"[\s,;:.!*_…-]*(?:(?:to|for|now|and|so|first|next|right now|again|here|tool|function|using|with|then|as|which|"
     rf"in order|immediately|directly|please)\b.*)?(?:{LEFTOVER})?",
     re.IGNORECASE | re.DOTALL,
 )
 _TAKES_BACK = re.compile(
-    rf"{_CONDITION.pattern}|{_CONSIDERS.pattern}|\b(?:after|tomorrow|as soon|provided|assuming|but)\b", re.IGNORECASE
+    rf"{CONDITION.pattern}|{CONSIDERS.pattern}|\b(?:after|tomorrow|as soon|provided|assuming|but)\b", re.IGNORECASE
 )
 
 
@@ -76,23 +41,13 @@ def _rest_of_sentence(names: str) -> regex.Pattern[str]:
     return regex.compile(f"{more}|{rest}")
 
 
-def _announced(lead: str) -> bool:
-    """Whether the text before a call announces it."""
-    sentence = _INDIRECT.sub("see", last_sentence(lead))
-    announcements = list(_ANNOUNCES.finditer(sentence))
-    if not announcements or _CONDITION.search(sentence):
-        return False
-    since = sentence[announcements[-1].start() :]
-    return not _TALKS.search(since) and not _CONSIDERS.search(since)
-
-
 def _taken_back(tail: str) -> bool:
     """Whether the rest of the sentence takes the announcement back, or speaks about the call."""
-    return not _GOES_ON.fullmatch(tail) or _TAKES_BACK.search(_INDIRECT.sub("see", tail)) is not None
+    return not _GOES_ON.fullmatch(tail) or _TAKES_BACK.search(direct(tail)) is not None
 
 
 def _body(lead: str, names: str) -> CallBody:
-    if not _announced(lead):
+    if not announced(lead):
         raise NotHere
     return CallBody(_rest_of_sentence(names), last=True, never=_taken_back)
 

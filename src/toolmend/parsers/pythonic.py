@@ -9,70 +9,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
-import regex
-
-from toolmend._blocks import LEFTOVER, LINE, Block, Body, NotHere
+from toolmend._blocks import LINE, Block, Body, NotHere
 from toolmend._call_body import CallBody
-from toolmend._composed_body import ChosenBody
 from toolmend._dialect import Dialect, Region
 from toolmend._fence_body import LATER, FenceBody, unfenced
 from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
-from toolmend.parsers._dress import BEFORE, BEHIND, announces_calls, dressed, is_dressed, is_item, undressed
-from toolmend.parsers._program import definitions, explains, follows_code, unexplained
+from toolmend.parsers._announcement import SAID, announced, closing
+from toolmend.parsers._call_ends import after, in_line
+from toolmend.parsers._dress import BEFORE, announces_calls, dressed, is_dressed, is_item, undressed
+from toolmend.parsers._fitting import ANSWERS, NAMESPACE, fitting
+from toolmend.parsers._program import definitions, follows_code
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Pythonic"]
 
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
-_NAMESPACE = r"(?:(?:functions|default_api|api|tools)\.)?"
-_GAP = r"(?:\s|\\(?=\n)|\\n){0,64}"  # a line may go on behind a backslash; some write line feeds as two characters
 _LIST = r"(?:\[(?:\s|\\n){0,16})"
 _INTRODUCES = re.compile(
     r"(?:call|function|tool|invo|answer|solution|use)[^\n]*:\s*$|[\[<](?:function|tool)[_ -]?calls?[\]>]\s*$",
     re.IGNORECASE,
 )
 _CALL_LABEL = re.compile(r"[\s*_-]*(?:function |tool )?(?:call|action) ?\#?\d{1,2}[\s*_]*:", re.IGNORECASE)
-_EMPTY = regex.compile(r"\s{0,16}\)")
+_OWNER = r"[A-Za-z_]\w{0,40}\."
 _LABELLED = r"(?<=:)\*{0,2}[ \t]{1,4}"
 _ADVICE = re.compile(r"\b(?:how|you|examples?|usage|available|following)\b", re.IGNORECASE)
-
-
-@lru_cache(maxsize=64)
-def _after(call: str, where: str) -> regex.Pattern[str]:
-    """What may follow a call or a list: more of them, or an end.
-
-    A list ends wherever its bracket does. A call that is the first thing said ends with its line, any other one with
-    the reply.
-    """
-    if where == "list":
-        return regex.compile(
-            rf"(?P<more>[\])'\"]{{0,8}}[ \t]{{0,16}}(?:[,;+|]|or\s){_GAP}(?:\[\s{{0,16}})?{call})(?P<end>(?!))?"
-        )
-    if where in ("line", "empty"):
-        end = unexplained(empty=where == "empty")
-        more = rf"[ \t]{{0,64}}(?:(?:[,;+|]|and\s|then\s){_GAP})?(?:\[\s{{0,16}})?{call}"
-        behind = rf"(?:\[[^\]\n]{{0,60}}\])?{BEHIND}?[ \t.;]{{0,8}}"
-        return regex.compile(rf"(?P<more>{more})|{behind}(?P<end>{end}|{LEFTOVER})")
-    more = rf"(?:[\s,;+]|\\(?=\n)){{0,64}}(?:\[\s{{0,16}})?{call}"
-    return regex.compile(rf"(?P<more>{more})|[\s;]{{0,64}}(?P<end>{LEFTOVER})")
-
-
-def _line(opener: str, call: str) -> Body:
-    """The body of a call that ends with its line."""
-
-    def choose(text: str) -> Body | None:
-        found = _EMPTY.match(text, len(opener), partial=True)
-        if found and found.partial:
-            return None
-        empty = found is not None
-        says = explains(empty=empty)
-        return CallBody(_after(call, "empty" if empty else "line"), never=lambda tail: says.match(tail) is not None)
-
-    return ChosenBody(choose)
 
 
 def _introduces(lead: str, opener: str) -> bool:
@@ -89,7 +52,7 @@ class Pythonic(Dialect):
 
     def blocks(self, tools: Toolbox) -> Sequence[Block]:
         """A declared name with its bracket: in a fence, behind ``[``, or at the start of a line."""
-        named = rf"[\"'`]{{0,3}}{_NAMESPACE}(?:{tools.names})[\"']{{0,3}}\s{{0,4}}\("
+        named = rf"[\"'`]{{0,3}}{NAMESPACE}(?:{tools.names})[\"']{{0,3}}\s{{0,4}}\("
         call = _WRAPPER + named
         apart = rf"\(?\s{{0,4}}[\"'](?:{tools.names})[\"']\s{{0,4}},\s{{0,8}}[{{\"']"
         before = rf"{LINE}(?:{BEFORE})?"
@@ -101,7 +64,7 @@ class Pythonic(Dialect):
         def listed(opener: str, lead: str) -> Body:
             if opener.lstrip()[0] not in "[(" and lead.strip() and not _introduces(lead, opener):
                 raise NotHere  # in marks, assigned or returned
-            return dressed(CallBody(_after(f"(?:{named}|{apart})", "list"), strict=False), opener)
+            return dressed(CallBody(after(f"(?:{named}|{apart})", "list"), strict=False), opener)
 
         def bare(opener: str, lead: str) -> Body:
             # the first thing said, or what the line before announces; elsewhere only the last lines count
@@ -109,14 +72,8 @@ class Pythonic(Dialect):
             first = not lead.strip() or step or _introduces(lead, opener)
             if (is_dressed(opener) and not first) or follows_code(lead, opener):
                 raise NotHere
-            body = _line(opener, call) if first else CallBody(_after(call, "reply"), last=True)
+            body = in_line(opener, call) if first else CallBody(after(call, "reply"), last=True)
             return dressed(body, opener)
-
-        def stepped(opener: str, lead: str) -> Body:
-            line = lead[lead.rfind("\n") + 1 :]
-            if not (is_step(lead) or _CALL_LABEL.fullmatch(line)) or _ADVICE.search(line):
-                raise NotHere
-            return dressed(_line(opener, call), opener)
 
         return (
             *(Block.bar(definition) for definition in definitions(tools.names)),
@@ -124,13 +81,42 @@ class Pythonic(Dialect):
             Block(rf"{LATER}\s{{1,64}}{fenced}", lambda opener, _: FenceBody(opener), "plain"),
             Block(rf"(?:{before}{_WRAPPER}|{_LABELLED}){_LIST}{{1,3}}(?:{call}|{apart})", listed, "plain"),
             Block(f"{before}{call}", bare, "plain"),
-            Block(rf"{_LABELLED}`?{call}", stepped, "plain"),
+            *self._fitting_blocks(call, tools.names),
+        )
+
+    @staticmethod
+    def _fitting_blocks(call: str, names: str) -> Sequence[Block]:
+        """Behind a label or a sentence on its line, or a method and nothing else: there the arguments must fit."""
+
+        def labelled(opener: str, lead: str) -> Body:
+            line = lead[lead.rfind("\n") + 1 :]
+            if ANSWERS.fullmatch(line) and not _ADVICE.search(lead):
+                return dressed(closing(in_line(opener, call)), opener)
+            if not (is_step(lead) or _CALL_LABEL.fullmatch(line)) or _ADVICE.search(line):
+                raise NotHere
+            return dressed(in_line(opener, call), opener)
+
+        def said(_: str, lead: str) -> Body:
+            if not announced(lead.rstrip(), agreed=True):
+                raise NotHere
+            return closing(CallBody(after(call, "list"), strict=False))
+
+        def method(_: str, lead: str) -> Body:
+            if lead.strip():
+                raise NotHere
+            return CallBody(after(call, "reply"), last=True)
+
+        return (
+            Block(rf"{_LABELLED}`?{call}", labelled, "plain"),
+            Block(rf"{SAID}{_LIST}{{0,2}}{call}", said, "plain"),
+            Block(rf"{LINE}{_WRAPPER}{_OWNER}(?:{names})\s{{0,4}}\(", method, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written | NotACall]:
         """The calls."""
         inside = unfenced(region.text)
-        return read_calls(undressed(region.text) if inside is None else inside, region.tools)
+        calls = read_calls(undressed(region.text) if inside is None else inside, region.tools)
+        return fitting(calls, region) if inside is None else calls
 
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """A list of all calls.

@@ -25,6 +25,7 @@ from toolmend._json import NotJSON, read_value, strict
 from toolmend._json_body import JsonBody
 from toolmend._toolbox import Description, NotACall, Toolbox, Written
 from toolmend._types import ToolCall
+from toolmend.parsers._program import is_signature
 from toolmend.parsers._reports import ANSWERED, plans, reports
 from toolmend.parsers._tagged_json import NEVER
 
@@ -39,7 +40,6 @@ _TEXT_END = regex.compile(
     rf"(?P<last>\n)\s{{0,16}}(?=\*{{0,2}}(?i:observation|thought|action|final answer)\*{{0,2}}[ \t]{{0,4}}:)|{LEFTOVER}"
 )
 _OBSERVED = rf"{LINE}\*{{0,2}}(?i:observation)\*{{0,2}}[ \t]{{0,4}}:"
-_TYPES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "list", "object"})
 _NOTHING = frozenset({"", "none", "null", "n/a", '""', "no input"})
 
 
@@ -103,7 +103,7 @@ def _made(written: Written) -> Written:
     Raises:
         Description: it tells the types of the parameters.
     """
-    if written.arguments and _TYPES.issuperset(map(str, written.arguments.values())):
+    if is_signature(written.arguments):
         raise Description("a tool's parameters, not a call")
     return replace(written, loose=True)
 

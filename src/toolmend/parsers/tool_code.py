@@ -1,7 +1,8 @@
-"""Tool code: calls in an element that says what they are, as many a prompt asks for.
+r"""Tool code: calls in an element that says what they are, as many a prompt asks for.
 
 In Python's syntax or as JSON, in ``<tool_code>``, ``<tool_use>``, ``<execute>``, ``<answer>`` and the like. Answers
 stand in such elements, too: the names must be declared ones, the element must begin a line and hold nothing else.
+Models that were taught to box their answers write ``\boxed{f(a=1)}`` at the end.
 Source: prompts in the field; the format is named after the fences of Gemma's prompt.
 """
 
@@ -20,6 +21,7 @@ from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._bodies import json_calls
+from toolmend.parsers._fitting import fitting
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["ToolCode"]
@@ -29,6 +31,9 @@ _TAGS = (
     r"answer|final|final_answer|output|response)"
 )
 _TAG = re.compile(rf"\s*+<({_TAGS})>\s*+")
+_BOX = r"\\boxed\{\s{0,8}(?:\\(?:text|texttt|mathtt)\{\s{0,8})?"
+_BOXED = re.compile(_BOX)
+_BEHIND_BOX = regex.compile(rf"[\s$.\\\])]{{0,64}}(?P<end>{LEFTOVER})(?P<more>(?!))?")  # the end of a formula
 _WRAPPER = r"(?:print\s{0,4}\(\s{0,4}|return\s{1,4}|await\s{1,4}|[A-Za-z_]\w{0,60}\s{0,4}=\s{0,4}){0,2}"
 
 
@@ -50,6 +55,7 @@ class ToolCode(Dialect):
             return JsonBody(opener, _closer(opener), CallHead(tools), only=True)
 
         return (
+            Block(rf"{_BOX}(?:\[\s{{0,16}}){{0,2}}{call}", lambda _, __: CallBody(_BEHIND_BOX, last=True), "plain"),
             Block(rf"{LINE}<{_TAGS}>\s{{0,64}}(?:\[\s{{0,16}}){{0,2}}{call}", calls, "plain"),
             Block(rf"{LINE}<{_TAGS}>\s{{0,64}}(?:\[\s{{0,16}}){{0,2}}\{{", objects, "plain", json=True),
         )
@@ -60,6 +66,10 @@ class ToolCode(Dialect):
         Raises:
             NotACall: it is no such element.
         """
+        box = _BOXED.match(region.text)
+        if box:
+            calls = read_calls(region.text[box.end() :].rstrip().rstrip("}").rstrip(), region.tools)
+            return fitting(calls, region, always=True)
         opening = _TAG.match(region.text)
         if not opening:
             raise NotACall("no element")
