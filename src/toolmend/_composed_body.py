@@ -56,10 +56,10 @@ class FollowedBody:
     def close(self) -> int:
         """See `Body.close`."""
         if self._end is not None:
-            self.whole = True
+            self.whole = not self._refutes  # what would have followed may have refuted it
             return self._end
         end = self._body.close()
-        self.whole = self._body.whole
+        self.whole = self._body.whole and not self._refutes
         at = len(self._last) - (self._read - end)
         found = self._follows.match(self._last, at) if at >= 0 else None
         return end + (found.end() - at if found else 0)

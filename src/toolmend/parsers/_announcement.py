@@ -48,8 +48,13 @@ CONSIDERS = re.compile(
     re.IGNORECASE,
 )
 _AGREES = re.compile(
-    r"[\s*_]*(?:sure|certainly|of course|absolutely|ok(?:ay)?|alright|all right|right|great|got it|understood)"
-    r"(?:[,!. ]{1,3}(?:sure|of course|thing|right|here(?:['’]s| is| are| you go)|let['’]s see))?[\s*_]*[.!,:]*",
+    r"[\s*_]*(?:sure|certainly|of course|absolutely|ok(?:ay)?|alright|all right|got it)"
+    r"(?:[,!. ]{1,3}(?:sure|of course|thing|here(?:['’]s| is| are| you go)|let['’]s see))?[\s*_]*[.!,:]*",
+    re.IGNORECASE,
+)
+_QUOTES = re.compile(
+    r"\b(?:he|she|it|they|you|assistant|model|user|agent|page|file|log) (?:\w+ ){0,2}"
+    r"(?:said|says|wrote|writes|replied|answered)\b",
     re.IGNORECASE,
 )
 _MORE = regex.compile(r"\s{0,64}+[^\s<{\[]")
@@ -68,9 +73,11 @@ def announced(lead: str, *, agreed: bool = False) -> bool:
 
     Args:
         lead: the text.
-        agreed: to agree is enough, as in "Sure!".
+        agreed: to agree is enough, as in "Sure!", but what others announce does not count.
     """
     sentence = direct(last_sentence(lead))
+    if agreed and _QUOTES.search(sentence):
+        return False
     if agreed and _AGREES.fullmatch(sentence):
         return True
     announcements = list(_ANNOUNCES.finditer(sentence))
