@@ -10,7 +10,7 @@ from toolmend._blocks import Body
 from toolmend._composed_body import FollowedBody
 from toolmend._quotation import last_sentence
 
-__all__ = ["CONDITION", "CONSIDERS", "SAID", "announced", "closing", "direct"]
+__all__ = ["CONDITION", "CONSIDERS", "SAID", "announced", "closing", "direct", "said"]
 
 _SUBJECT = (
     r"(?:i|we)(?:['’]ll| will| am going to| are going to| need to| have to| must)|(?:i['’]m|we['’]re) going to|"
@@ -59,8 +59,10 @@ _QUOTES = re.compile(
 )
 _MORE = regex.compile(r"\s{0,64}+[^\s<{\[]")
 
-SAID = r"(?:(?<=:)|(?<=\.)|(?<=!))[ \t]{1,4}"
-"""Regular expression of the space between a sentence and a call on its line."""
+SAID = r"(?<![^ \t])"
+"""Regular expression of a place behind a space: to look for the end of a sentence there would cost all prose."""
+
+_SENTENCE = re.compile(r"[.:!][ \t]{1,4}\Z")
 
 
 def direct(sentence: str) -> str:
@@ -85,6 +87,11 @@ def announced(lead: str, *, agreed: bool = False) -> bool:
         return False
     since = sentence[announcements[-1].start() :]
     return not _TALKS.search(since) and not CONSIDERS.search(since)
+
+
+def said(lead: str) -> bool:
+    """Whether the sentence on the same line, ended, announces a call or agrees."""
+    return _SENTENCE.search(lead[-5:]) is not None and announced(lead.rstrip(), agreed=True)
 
 
 def closing(body: Body) -> Body:

@@ -15,7 +15,7 @@ from toolmend._dialect import Dialect, Region
 from toolmend._json_body import CallHead, JsonBody
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
-from toolmend.parsers._announcement import SAID, announced, closing
+from toolmend.parsers._announcement import SAID, closing, said
 from toolmend.parsers._bodies import call_object, json_calls
 from toolmend.parsers._dress import ITEM, announces_calls, dressed
 
@@ -53,8 +53,8 @@ class Json(Dialect):
         def marked(opener: str, _: str) -> Body:
             return dressed(JsonBody(opener, rf"{_MARKS}(?=[ \t]{{0,16}}\n)", CallHead(tools), only=True), opener)
 
-        def said(opener: str, lead: str) -> Body:
-            if not announced(lead.rstrip(), agreed=True):
+        def on_line(opener: str, lead: str) -> Body:
+            if not said(lead):
                 raise NotHere
             return closing(JsonBody(opener, head=CallHead(tools)))
 
@@ -63,7 +63,7 @@ class Json(Dialect):
             Block(f"{LINE}{_MARKS}{start}", marked, "plain"),
             Block(f"{LINE}{ITEM}{_MARKS}?{start}", item, "plain"),
             Block(f"{behind}{start}", after_reasoning, "plain"),
-            Block(f"{SAID}{start}", said, "plain"),
+            Block(f"{SAID}{start}", on_line, "plain"),
         )
 
     def parse(self, region: Region) -> list[Written]:

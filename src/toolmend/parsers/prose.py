@@ -1,8 +1,9 @@
 """Prose: the reply's last sentence announces a call and writes it out; models whose tuning turned calls to sentences.
 
 ``I will call find_book(title=Dune)``. The sentence must announce that the model itself acts, now; it must be the last
-one; the call stands outside of code and quotes, names a declared tool and gives every required argument. In prose a
-call is more often spoken of than made, so what is not clearly an announcement stays text.
+one, or the last before the call; the call stands outside of code and quotes, names a declared tool and gives every
+required argument. In prose a call is more often spoken of than made, so what is not clearly an announcement stays
+text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from toolmend._call_body import CallBody
 from toolmend._dialect import Dialect, Region
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
-from toolmend.parsers._announcement import CONDITION, CONSIDERS, announced, direct
+from toolmend.parsers._announcement import CONDITION, CONSIDERS, announced, direct, said
+from toolmend.parsers._fitting import fitting
 from toolmend.parsers._pythonic import read_calls, render_call
 
 __all__ = ["Prose"]
@@ -47,7 +49,7 @@ def _taken_back(tail: str) -> bool:
 
 
 def _body(lead: str, names: str) -> CallBody:
-    if not announced(lead):
+    if not announced(lead) and not said(lead):
         raise NotHere
     return CallBody(_rest_of_sentence(names), last=True, never=_taken_back)
 
@@ -68,9 +70,9 @@ class Prose(Dialect):
         """The call.
 
         Raises:
-            NotACall: a required argument is missing.
+            NotACall: a required argument is missing, or has no name behind a sentence that has ended.
         """
-        calls = read_calls(region.text, region.tools)
+        calls = fitting(read_calls(region.text, region.tools), region)
         for call in calls:
             if isinstance(call, NotACall):
                 raise call

@@ -17,7 +17,7 @@ from toolmend._fence_body import LATER, FenceBody, unfenced
 from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
-from toolmend.parsers._announcement import SAID, announced, closing
+from toolmend.parsers._announcement import SAID, closing, said
 from toolmend.parsers._call_ends import after, in_line
 from toolmend.parsers._dress import BEFORE, announces_calls, dressed, is_dressed, is_item, undressed
 from toolmend.parsers._fitting import ANSWERS, NAMESPACE, fitting
@@ -96,8 +96,8 @@ class Pythonic(Dialect):
                 raise NotHere
             return dressed(in_line(opener, call), opener)
 
-        def said(_: str, lead: str) -> Body:
-            if not announced(lead.rstrip(), agreed=True):
+        def on_line(_: str, lead: str) -> Body:
+            if not said(lead):
                 raise NotHere
             return closing(CallBody(after(call, "list"), strict=False))
 
@@ -108,7 +108,7 @@ class Pythonic(Dialect):
 
         return (
             Block(rf"{_LABELLED}`?{call}", labelled, "plain"),
-            Block(rf"{SAID}{_LIST}{{0,2}}{call}", said, "plain"),
+            Block(rf"{SAID}{_LIST}{{1,2}}{call}", on_line, "plain"),
             Block(rf"{LINE}{_WRAPPER}{_OWNER}(?:{names})\s{{0,4}}\(", method, "plain"),
         )
 
