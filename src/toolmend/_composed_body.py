@@ -62,6 +62,8 @@ class FollowedBody:
         self.whole = self._body.whole and not self._refutes
         at = len(self._last) - (self._read - end)
         found = self._follows.match(self._last, at) if at >= 0 else None
+        if found and self._refutes:
+            raise NotHere(end)
         return end + (found.end() - at if found else 0)
 
 

@@ -53,11 +53,11 @@ _AGREES = re.compile(
     re.IGNORECASE,
 )
 _QUOTES = re.compile(
-    r"\b(?:he|she|it|they|you|assistant|model|user|agent|page|file|log) (?:\w+ ){0,2}"
-    r"(?:said|says|wrote|writes|replied|answered)\b",
+    r"\b(?:he|she|it|they|you|assistant|model|user|agent|page|file|log|prompt|text|e?mail|message|document|results?)"
+    r" (?:\w+ ){0,2}(?:said|says|wrote|writes|replied|answered)\b",
     re.IGNORECASE,
 )
-_MORE = regex.compile(r"\s{0,64}+[^\s<{\[]")
+_MORE = regex.compile(r"[\s`*]{0,64}+[^\s`*<{\[]")
 
 SAID = r"(?<![^ \t])"
 """Regular expression of a place behind a space: to look for the end of a sentence there would cost all prose."""
@@ -78,7 +78,7 @@ def announced(lead: str, *, agreed: bool = False) -> bool:
         agreed: to agree is enough, as in "Sure!", but what others announce does not count.
     """
     sentence = direct(last_sentence(lead))
-    if agreed and _QUOTES.search(sentence):
+    if agreed and _QUOTES.search(lead[lead.rfind("\n") + 1 :]):
         return False
     if agreed and _AGREES.fullmatch(sentence):
         return True

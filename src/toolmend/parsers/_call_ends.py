@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import regex
@@ -12,7 +13,7 @@ from toolmend._composed_body import ChosenBody
 from toolmend.parsers._dress import BEHIND
 from toolmend.parsers._program import explains, unexplained
 
-__all__ = ["after", "in_line"]
+__all__ = ["after", "goes_on", "in_line"]
 
 _GAP = r"(?:\s|\\(?=\n)|\\n){0,64}"  # a line may go on behind a backslash; some write line feeds as two characters
 _EMPTY = regex.compile(r"\s{0,16}\)")
@@ -50,3 +51,8 @@ def in_line(opener: str, call: str) -> Body:
         return CallBody(after(call, "empty" if empty else "line"), never=lambda tail: says.match(tail) is not None)
 
     return ChosenBody(choose)
+
+
+def goes_on(tail: str) -> bool:
+    """Whether the reply goes on behind calls that have to be its end: with half of what may be another one."""
+    return re.fullmatch(r"[\s,;+\\]*+(?:<.*)?", tail, re.DOTALL) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import cast
 
 from toolmend._blocks import LINE
 
@@ -30,6 +31,7 @@ _MANUAL = (
     r"|(?:Returns|Gets|Retrieves|Fetches|Lists|Shows) [a-z])"
 )
 _TYPES = frozenset({"string", "str", "integer", "int", "number", "float", "boolean", "bool", "array", "list", "object"})
+_Object = Mapping[str, object]
 _ROOM = 48  # more than what follows a call has to show before it is known not to explain the call
 
 
@@ -69,5 +71,9 @@ def follows_code(lead: str, opener: str) -> bool:
 
 
 def is_signature(arguments: Mapping[str, object]) -> bool:
-    """Whether all values are names of types: the parameters are told, and nothing is called."""
-    return bool(arguments) and _TYPES.issuperset(map(str, arguments.values()))
+    """Whether all values are types, by name or by schema: the parameters are told, and nothing is called."""
+    return bool(arguments) and all(_is_type(value) for value in arguments.values())
+
+
+def _is_type(value: object) -> bool:
+    return str(value) in _TYPES or (isinstance(value, Mapping) and str(cast("_Object", value).get("type")) in _TYPES)

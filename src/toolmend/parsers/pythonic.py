@@ -18,7 +18,7 @@ from toolmend._quotation import is_step
 from toolmend._toolbox import NotACall, Toolbox, Written
 from toolmend._types import ToolCall
 from toolmend.parsers._announcement import SAID, closing, said
-from toolmend.parsers._call_ends import after, in_line
+from toolmend.parsers._call_ends import after, goes_on, in_line
 from toolmend.parsers._dress import BEFORE, announces_calls, dressed, is_dressed, is_item, undressed
 from toolmend.parsers._fitting import ANSWERS, NAMESPACE, fitting
 from toolmend.parsers._program import definitions, follows_code
@@ -33,7 +33,10 @@ _INTRODUCES = re.compile(
     re.IGNORECASE,
 )
 _CALL_LABEL = re.compile(r"[\s*_-]*(?:function |tool )?(?:call|action) ?\#?\d{1,2}[\s*_]*:", re.IGNORECASE)
-_OWNER = r"[A-Za-z_]\w{0,40}\."
+_OWNER = (  # but what any program has
+    r"(?!(?:self|this|super|cls|os|sys|subprocess|requests|console|math|json|re|np|pd|logging|asyncio|random)\.)"
+    r"[A-Za-z_]\w{0,40}\."
+)
 _LABELLED = r"(?<=:)\*{0,2}[ \t]{1,4}"
 _ADVICE = re.compile(r"\b(?:how|you|examples?|usage|available|following)\b", re.IGNORECASE)
 
@@ -72,7 +75,7 @@ class Pythonic(Dialect):
             first = not lead.strip() or step or _introduces(lead, opener)
             if (is_dressed(opener) and not first) or follows_code(lead, opener):
                 raise NotHere
-            body = in_line(opener, call) if first else CallBody(after(call, "reply"), last=True)
+            body = in_line(opener, call) if first else CallBody(after(call, "reply"), last=True, never=goes_on)
             return dressed(body, opener)
 
         return (
@@ -104,7 +107,7 @@ class Pythonic(Dialect):
         def method(_: str, lead: str) -> Body:
             if lead.strip():
                 raise NotHere
-            return CallBody(after(call, "reply"), last=True)
+            return CallBody(after(call, "reply"), last=True, never=goes_on)
 
         return (
             Block(rf"{_LABELLED}`?{call}", labelled, "plain"),
