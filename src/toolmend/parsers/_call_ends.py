@@ -55,4 +55,4 @@ def in_line(opener: str, call: str) -> Body:
 
 def goes_on(tail: str) -> bool:
     """Whether the reply goes on behind calls that have to be its end: with half of what may be another one."""
-    return re.fullmatch(r"[\s,;+\\]*+(?:<.*)?", tail, re.DOTALL) is None
+    return re.match(r"[^<\w]*+\w", tail) is not None
