@@ -120,17 +120,14 @@ class Reply:
         failed: list[ToolCallFailed] = []
         dialect: str | None = None
         for event in events:
-            match event:
-                case TextDelta():
-                    text.append(event.text)
-                case ReasoningDelta():
-                    reasoning.append(event.text)
-                case ToolCallParsed():
-                    calls.extend(event.calls)
-                    dialect = dialect or event.dialect
-                case ToolCallFailed():
-                    text.append(event.raw)
-                    failed.append(event)
-                case ToolCallDelta():
-                    pass  # the whole call follows
+            if isinstance(event, TextDelta):
+                text.append(event.text)
+            elif isinstance(event, ToolCallParsed):
+                calls.extend(event.calls)
+                dialect = dialect or event.dialect
+            elif isinstance(event, ReasoningDelta):
+                reasoning.append(event.text)
+            elif isinstance(event, ToolCallFailed):
+                text.append(event.raw)
+                failed.append(event)
         return cls("".join(text), "".join(reasoning), tuple(calls), tuple(failed), dialect)

@@ -66,6 +66,7 @@ _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _EVERY = r"[\s\S]"
 _HERE = (0,)
 _AHEAD = 6  # how many characters of a place decide what is tried there
+_ROOM = 32  # how much text has to follow for an opener to be whole as a rule
 _KEPT = 4096  # how many beginnings are kept in mind
 _OFFERS = 64  # how many lists of tools
 
@@ -97,7 +98,6 @@ class Search:
             begins[edge] = frozenset[str]().union(*(beginnings(s, (edge,)) for s in sources if edge in demands[s]))
         firsts = {begin[0] for begin in anywhere}
         self._steps = {edge: (0, 1) if edge in firsts or ANY in firsts else (1,) for edge in edges}
-        self._following = re.compile(one_of(begins["\n"]))
         # each alternative begins with a character: then `re` knows them all and skips to the next of them
         places = "|".join((tree(anywhere), *(f"{re.escape(edge)}(?={one_of(begins[edge])})" for edge in edges)))
         self._places = re.compile(_EVERY if ANY in firsts else places.removeprefix("|"))
@@ -105,8 +105,8 @@ class Search:
     def search(self, text: str, at: int) -> Found | None:
         """The first match from a place on, and its label; without one, what the end of the text may be half of."""
         half: Found | None = None
-        tried = at - 1
-        if (not at or text[tried] in self._edges) and self._following.match(text, at):
+        tried, last = at - 1, len(text)
+        if at < last and (not at or text[tried] in self._edges):
             tried = at
             half = self._try(text, at)
             if half and not half[1].partial:
@@ -116,7 +116,7 @@ class Search:
             place = candidate.start()
             for step in steps.get(text[place], _HERE):
                 start = place + step
-                if start > tried:
+                if tried < start < last:
                     tried = start
                     if start and kept.get(text[start - 1 : start + _AHEAD]) == ():
                         continue  # the rule in prose
@@ -132,6 +132,11 @@ class Search:
         promising = self._promising[place > 0].get(around)
         if promising is None:
             promising = self._which(around, int(place > 0))
+        if len(text) - place > _ROOM:  # to ask for halves as well costs twice as much
+            for label, expression in promising:
+                found = expression.match(text, place)
+                if found:
+                    return label, found
         half: Found | None = None
         for label, expression in promising:
             found = expression.match(text, place, partial=True)

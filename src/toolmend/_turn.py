@@ -297,27 +297,26 @@ class Reader:
     def _items(self, events: Iterable[Event]) -> list[Item]:
         items: list[Item] = []
         for event in events:
-            match event:
-                case ToolCallDelta():
-                    self._piece(event, items)  # not kept: the whole call follows
-                    continue
-                case TextDelta():
-                    self._text(event.text, items)
-                case ReasoningDelta():
-                    self._text(event.raw, items)
-                case ToolCallFailed():
-                    items.extend(replace(begun, arguments=None) for begun in self._begun.values())
-                    self._begun.clear()
-                    self._text(event.raw, items)
-                case ToolCallParsed():
-                    ids = [begun.id for _, begun in sorted(self._begun.items())]
-                    ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
-                    calls = [self._call(call, ids[n]) for n, call in enumerate(event.calls)]
-                    self.calls.extend(calls)
-                    items.extend(calls)
-                    self._begun.clear()
-                    self._space.clear()
-                    self._after_call = True
+            if isinstance(event, TextDelta):
+                self._text(event.text, items)
+            elif isinstance(event, ToolCallDelta):
+                self._piece(event, items)  # not kept: the whole call follows
+                continue
+            elif isinstance(event, ReasoningDelta):
+                self._text(event.raw, items)
+            elif isinstance(event, ToolCallFailed):
+                items.extend(replace(begun, arguments=None) for begun in self._begun.values())
+                self._begun.clear()
+                self._text(event.raw, items)
+            elif isinstance(event, ToolCallParsed):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
+                ids = [begun.id for _, begun in sorted(self._begun.items())] if self._begun else []
+                ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
+                calls = [self._call(call, ids[n]) for n, call in enumerate(event.calls)]
+                self.calls.extend(calls)
+                items.extend(calls)
+                self._begun.clear()
+                self._space.clear()
+                self._after_call = True
             self.events.append(event)
         return items
 

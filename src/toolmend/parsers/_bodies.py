@@ -108,7 +108,7 @@ def _call(
     fields: Mapping[str, Any], named: str, repairs: Sequence[str], *, alone: bool, call_id: str | None
 ) -> Written:
     name = fields[named]
-    key = next(filter(fields.__contains__, ARGUMENT_KEYS), None)
+    key = "arguments" if "arguments" in fields else next(filter(fields.__contains__, ARGUMENT_KEYS), None)
     if key is None and not (alone and fields.keys() <= _BESIDE.union(ID_KEYS, NAME_KEYS)):
         unsaid = {named, "id", *(("type",) if _textual(fields, ("type",)) and fields["type"] in KINDS else ())}
         beside = {key: value for key, value in fields.items() if key not in unsaid}
