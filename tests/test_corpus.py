@@ -190,6 +190,32 @@ def test_what_is_said_before_a_call_tells_whether_it_is_made(kind: str, lead: st
         assert [call.name for call in reply.calls] == ["ping"] * made
 
 
+@pytest.mark.parametrize("dialect", toolmend.DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    ("lead", "made"),
+    [
+        ("For example:\n", False),
+        ("Here is an example of a call:\n\n", False),
+        ("A call would look like this:\n", False),
+        ("I would never call this:\n", False),
+        ("Now I do it:\n", True),
+    ],
+)
+def test_an_example_may_be_of_several_calls(lead: str, made: bool, dialect: toolmend.Dialect) -> None:
+    calls = [
+        ToolCall(name="find_book", arguments={"title": "Dune", "max_hits": 3}),
+        ToolCall(name="ping", arguments={}),
+        ToolCall(name="find_book", arguments={"title": "Emma"}),
+    ]
+    for count in (1, 2, 3):
+        try:
+            text = dialect.render_calls(calls[:count])
+        except RenderError:
+            continue
+        found = toolmend.parse(lead + text, TOOLS["library"]).calls
+        assert [call.name for call in found] == [call.name for call in calls[:count]] * made
+
+
 ANNOUNCEMENTS = load("_announcements")
 
 

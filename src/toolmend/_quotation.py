@@ -108,8 +108,10 @@ _CLOSING = "*_)\"'”’"  # what may stand between the end of a sentence and th
 _STOP = rf"[.!?。！？](?<!\be\.g[.!?])(?<!\bi\.e[.!?])[{_CLOSING}]*"
 _SENTENCE_END = re.compile(rf"{_STOP}(?:\s+|(?<=[。！？]))", re.IGNORECASE)
 _FINISHED = re.compile(rf"{_STOP}\Z", re.IGNORECASE)
-# a tag, a fence, a bracket or a label: one introduction may have several examples, and an example has parts
-_AFTER_ANOTHER = re.compile(r"(?:</?[\w:]+>|`{3}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z")
+# a tag and perhaps a name, a fence, a bracket or a label: an example has parts, and one introduction may have several
+_AFTER_ANOTHER = re.compile(
+    r"(?:<[^<>\n]{1,80}>[\w.-]{0,64}|`{3}\w{0,16}|~~~|[\[\]{}],?|(?i:^[ \t*]*action[ \t*]*:)|^\s*[\w.-]+\(.*\))\Z"
+)
 
 
 _BEFORE_QUOTED = ('"', "'", "“", "‘", "<!--", "<!-- ")
@@ -186,6 +188,9 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
     finished = _FINISHED.match(line, len(line.rstrip(_CLOSING)) - 1)
     if finished and not may_show:
         return False
+    above = said[: -len(line) - 1].rstrip()
+    if not marked and above.endswith(":") and not lead.endswith("\n") and is_shown(above, False, marked=False):
+        return True  # within a line of its own, below the one that introduces it
     sentence = last_sentence(line)
     if "call" in folded and _ANSWERS.search(sentence) and _AT_HAND.search(said):
         return False

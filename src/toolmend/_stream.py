@@ -223,6 +223,7 @@ class StreamParser:
         if body is None:  # of a quotation no part may open anything else
             self._refute(block, opener, len(opener) if quoted else 1)
             return ""
+        self._shown = self._shown and self._in_code
         region, self._text, self._at = self._text[start:], lead, len(lead)
         self._open = OpenBlock(dialect, block, body, opener, lead)
         if self._stream_arguments and block.kind == "marked" and not self._ledger.quotation:
@@ -230,10 +231,16 @@ class StreamParser:
         return region
 
     def _is_quoted(self, block: Block, lead: str) -> bool:
-        if self._ledger.quotation and self._ledger.quotation.kind == "code":
+        if self._in_code:
             return False  # that it stands in code is known; what counts is whether the code ends
-        self._shown = is_shown(lead, self._shown, marked=block.kind == "marked")
-        return self._shown or is_quoted(lead)
+        if is_shown(lead, self._shown, marked=block.kind == "marked"):
+            self._shown = True
+            return True
+        return is_quoted(lead)
+
+    @property
+    def _in_code(self) -> bool:
+        return self._ledger.quotation is not None and self._ledger.quotation.kind == "code"
 
     def _drop(self, markup: str) -> None:
         """Take away what the format puts around text; behind it, a line begins."""
