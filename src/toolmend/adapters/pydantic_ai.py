@@ -337,6 +337,7 @@ class FallbackTools(AbstractCapability[Any]):
 
 if not hasattr(AbstractCapability, "get_wrapper_model"):
     del FallbackTools
+    __all__.remove("FallbackTools")
 
     def __getattr__(name: str) -> Any:
         if name == "FallbackTools":
