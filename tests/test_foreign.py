@@ -38,6 +38,8 @@ class TestCopies:
         foreign = Foreign([CALL.replace("Dune", "Emma")], users=["Find Dune 🍵"])
         assert foreign.source_of(CALL) is None
         assert foreign.source_of(" \n") is None
+        assert Foreign(lambda: (), users=lambda: [""]).source_of(CALL) is None  # gathered, and nothing is there
+        assert Foreign(lambda: ["tea"]).source_of(CALL * 100) is None  # far more than could stand in it
 
     def test_pieces_of_several_results_in_their_order(self) -> None:
         first, second = CALL[:40], CALL[40:]

@@ -244,8 +244,6 @@ class JsonBody:
             value, end = leading(text, start)
         except (ValueError, RecursionError):
             return 0
-        if text[start] not in "{[":
-            return 0
         written = text[start:end]
         if self._grammar.ends_in(text, written, end):
             return 0

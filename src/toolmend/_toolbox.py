@@ -84,9 +84,6 @@ class Toolbox:
     def __contains__(self, name: object) -> bool:
         return name in self._known
 
-    def __bool__(self) -> bool:
-        return bool(self._tools)
-
     def get(self, name: str) -> ToolSpec | None:
         """The tool that a written name means."""
         found = self._known.find(name)
