@@ -6,6 +6,7 @@ usage: python benchmarks/parser.py [TABLE ...]    (the group `bench` has the oth
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 import tracemalloc
@@ -35,12 +36,23 @@ NOTE = (
     "Then a reader called again; the cat\\dog was asleep.\n"
 )
 CODE = "for (const x of [1, 2]) {\n    call(x, {'a': \"b\"});\n}\n"
+WORDS = (PROSE + CODE + "- item 1. def return if call tool function action {} () => <b> `x` write find get").split()
 SIZE = 64 << 10
 DELTA = 4
 
 
 def text_of(unit: str, size: int) -> str:
     return (unit * (size // len(unit) + 1))[:size]
+
+
+def lines(size: int) -> str:
+    """Lines of words in any order, half of them indented: nothing comes twice."""
+    chance = random.Random(1)
+    text: list[str] = []
+    while sum(map(len, text)) < size:
+        indent = " " * chance.choice((0, 0, 0, 2, 4, 8))
+        text.append(indent + " ".join(chance.choices(WORDS, k=chance.randint(2, 12))) + "\n")
+    return "".join(text)[:size]
 
 
 def pieces(text: str, size: int = DELTA) -> list[str]:
@@ -78,8 +90,14 @@ def prose() -> None:
     """Prose in small deltas against a loop that does no more than search each delta for all openers at once."""
     openers = regex.compile("|".join(f"(?:{e})" for _, e in openers_of(DIALECTS, Toolbox(TOOLS)).outside.expressions))
     rows = []
-    for name, unit in (("prose", PROSE), ("code", CODE), ("Chinese", "他说：你好。")):
-        deltas = pieces(text_of(unit, SIZE))
+    texts = {
+        "prose": text_of(PROSE, SIZE),
+        "code": text_of(CODE, SIZE),
+        "Chinese": text_of("他说：你好。", SIZE),
+        "lines of words in any order": lines(SIZE),
+    }
+    for name, text in texts.items():
+        deltas = pieces(text)
 
         def bare(deltas: list[str] = deltas) -> None:
             for delta in deltas:

@@ -66,7 +66,10 @@ _DEMANDED = re.compile(r"\(\?<=([^)]*)\)")
 _EVERY = r"[\s\S]"
 _HERE = (0,)
 _AHEAD = 6  # how many characters of a place decide what is tried there
-_ROOM = 32  # how much text has to follow for an opener to be whole as a rule
+_FIRST = 1  # how many of them are looked at first
+_INDENTED = 40  # and how many of white space in front of them
+_MARKS = "<{`"  # what begins so does open something as a rule; to ask for halves as well costs twice as much
+_INDENT = " \t"
 _KEPT = 4096  # how many beginnings are kept in mind
 _OFFERS = 64  # how many lists of tools
 
@@ -128,11 +131,13 @@ class Search:
 
     def _try(self, text: str, place: int) -> Found | None:
         """What matches at a place, or could once there is more text."""
-        around = text[place - 1 : place + _AHEAD] if place else text[:_AHEAD]
+        char = text[place]
+        end = _end(text, place, _AHEAD) if char in _INDENT else place + _AHEAD
+        around = text[place - 1 : end] if place else text[:end]
         promising = self._promising[place > 0].get(around)
         if promising is None:
             promising = self._which(around, int(place > 0))
-        if len(text) - place > _ROOM:  # to ask for halves as well costs twice as much
+        if char in _MARKS:
             for label, expression in promising:
                 found = expression.match(text, place)
                 if found:
@@ -153,8 +158,18 @@ class Search:
             around: the beginning, with the character before it if there is one.
             place: where in that it begins.
         """
-        edge = not place or around[0] in self._edges
-        begin = around[place : place + REACH]
+        short = around[: _end(around, place, _FIRST)]
+        if len(short) < len(around):
+            fitting = self._promising[place].get(short)
+            fitting = self._which(short, place) if fitting is None else fitting
+        else:
+            fitting = self._fits(around[place : place + REACH], edge=not place or around[0] in self._edges)
+        found = tuple((label, e) for label, e in fitting if e.match(around, place, partial=True))
+        _keep(self._promising[place], around, found)  # never read again here: another thread may have cleared it
+        return found
+
+    def _fits(self, begin: str, *, edge: bool) -> _Expressions:
+        """The expressions that can begin so, as far as that is known of them."""
         key = f"{'^' if edge else '-'}{begin}"
         fitting = self._fitting.get(key)
         if fitting is None:
@@ -164,9 +179,13 @@ class Search:
                 if fits(begin, anywhere) or (edge and fits(begin, behind))
             )
             _keep(self._fitting, key, fitting)
-        found = tuple((label, e) for label, e in fitting if e.match(around, place, partial=True))
-        _keep(self._promising[place], around, found)  # never read again here: another thread may have cleared it
-        return found
+        return fitting
+
+
+def _end(text: str, place: int, ahead: int) -> int:
+    """Where the characters of a place end that decide what is tried there; of an indented line others count."""
+    indented = text[place : place + _INDENTED]
+    return place + ahead + len(indented) - len(indented.lstrip(_INDENT))
 
 
 def _keep(kept: dict[str, _Expressions], key: str, found: _Expressions) -> None:
