@@ -74,17 +74,17 @@ def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
         return [message for message in kept if type(message) in theirs]
 
     def results() -> list[str]:
-        return [_text_of(message, "\n") for message in of("result")]
+        return _texts_of(of("result"))
 
     def users() -> Iterator[str]:
-        for content in map(content_of, of("user")):
-            if isinstance(content, str):
-                yield content
+        for message in of("user"):
+            if isinstance(message.content, str):
+                yield message.content
             else:
-                yield from filter(None, map(text_in, content))
+                yield from filter(None, map(text_in, parts_of(message)))
 
     def system() -> list[str]:
-        return [_text_of(message, "\n") for message in of(*_SYSTEM)]
+        return _texts_of(of(*_SYSTEM))
 
     return Foreign(results, users=users, system=system)
 
@@ -273,6 +273,11 @@ def _joined(before: BaseMessage, message: BaseMessage) -> BaseMessage:
 
 def _blocks_of(message: BaseMessage) -> list[Block]:
     return [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts_of(message)]
+
+
+def _texts_of(messages: Iterable[BaseMessage]) -> list[str]:
+    """The text of each message; nearly all have nothing else, and a history has many."""
+    return [m.content if isinstance(m.content, str) else _text_of(m, "\n") for m in messages]
 
 
 def _text_of(message: BaseMessage, between: str) -> str:
