@@ -216,6 +216,18 @@ def test_an_example_may_be_of_several_calls(lead: str, made: bool, dialect: tool
         assert [call.name for call in found] == [call.name for call in calls[:count]] * made
 
 
+@pytest.mark.parametrize("dialect", toolmend.DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("between", ["\n\nNow I do it:\n", "\n\nI will now make the call.\n", "\n</think>\n"])
+def test_behind_an_example_a_call_is_made(between: str, dialect: toolmend.Dialect) -> None:
+    shown = dialect.render_calls([ToolCall(name="find_book", arguments={"title": "Dune", "max_hits": 3})])
+    try:
+        made = dialect.render_calls([ToolCall(name="ping", arguments={})])
+    except RenderError:
+        made = shown
+    reply = toolmend.parse(f"For example:\n{shown}{between}{made}", TOOLS["library"])
+    assert [call.name for call in reply.calls] == ["find_book" if made == shown else "ping"]
+
+
 ANNOUNCEMENTS = load("_announcements")
 
 

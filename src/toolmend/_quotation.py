@@ -114,6 +114,8 @@ _AFTER_ANOTHER = re.compile(
 )
 
 
+# ends reasoning that began in the prompt: what was shown in it was not said
+_THOUGHT = ("</think>", "</thinking>", "</reasoning>", "</seed:think>", "</mm:think>", "[/THINK]", "<|END_THINKING|>")
 _BEFORE_QUOTED = ('"', "'", "“", "‘", "<!--", "<!-- ")
 
 
@@ -178,7 +180,7 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
         marked: what follows begins with a marker that means a call.
     """
     said = lead.rstrip()
-    if not said:
+    if not said or said.endswith(_THOUGHT):
         return False
     line = said[said.rfind("\n") + 1 :]
     if before and _AFTER_ANOTHER.search(line):
