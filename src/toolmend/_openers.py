@@ -137,7 +137,7 @@ class Search:
         promising = self._promising[place > 0].get(around)
         if promising is None:
             promising = self._which(around, int(place > 0))
-        if char in _MARKS:
+        if char in _MARKS and end < len(text):
             for label, expression in promising:
                 found = expression.match(text, place)
                 if found:
