@@ -52,17 +52,10 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
             if note:
                 changes["response_metadata"] = {**message.response_metadata, **note}
         if changes:
-            generations[i] = _with_message(generation, message.model_copy(update=changes))
+            generations[i] = ChatGeneration(message=message.model_copy(update=changes), generation_info=info)
     if all(mine is theirs for mine, theirs in zip(generations, result.generations, strict=True)):
         return result
-    return result.model_copy(update={"generations": generations})
-
-
-def _with_message(generation: ChatGeneration, message: AIMessage) -> ChatGeneration:
-    """A generation with another message: a copy, since to check what is known to be right costs several times more."""
-    if type(generation) is ChatGeneration and isinstance(content_of(message), str):
-        return generation.model_copy(update={"message": message, "text": message.text})
-    return ChatGeneration(message=message, generation_info=generation.generation_info)
+    return ChatResult(generations=generations, llm_output=result.llm_output)
 
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
