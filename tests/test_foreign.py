@@ -10,7 +10,7 @@ import pytest
 
 import toolmend
 from toolmend import DIALECTS, ToolCall, ToolResult, Turn, get_dialect
-from toolmend._foreign import Foreign, neutral, restored
+from toolmend._foreign import Foreign, Said, neutral, restored
 
 CALL = '<tool_call>\n{"name": "find_book", "arguments": {"title": "Dune 🍵"}}\n</tool_call>'
 FIND = {"name": "find_book", "parameters": {"type": "object", "properties": {"title": {"type": "string"}}}}
@@ -32,33 +32,33 @@ class TestCopies:
         ],
     )
     def test_however_a_result_is_wrapped(self, text: str) -> None:
-        assert Foreign([text]).source_of(CALL) == "a tool result"
+        assert Foreign(Said([text])).source_of(CALL) == "a tool result"
 
     def test_what_is_the_models_own(self) -> None:
-        foreign = Foreign([CALL.replace("Dune", "Emma")], users=["Find Dune 🍵"])
+        foreign = Foreign(Said([CALL.replace("Dune", "Emma")], users=["Find Dune 🍵"]))
         assert foreign.source_of(CALL) is None
         assert foreign.source_of(" \n") is None
-        assert Foreign(lambda: (), users=lambda: [""]).source_of(CALL) is None  # gathered, and nothing is there
-        assert Foreign(lambda: ["tea"]).source_of(CALL * 100) is None  # far more than could stand in it
+        assert Foreign(lambda: Said(users=[""])).source_of(CALL) is None  # gathered, and nothing is there
+        assert Foreign(lambda: Said(["tea"])).source_of(CALL * 100) is None  # far more than could stand in it
 
     def test_pieces_of_several_results_in_their_order(self) -> None:
         first, second = CALL[:40], CALL[40:]
-        assert Foreign([f"1: {first}", "tea", f"{second} :2"]).source_of(CALL) == "a tool result"
-        assert Foreign([f"{second} :2", f"1: {first}"]).source_of(CALL) is None
-        assert Foreign([f"1: {first}"]).source_of(CALL) is None
-        assert Foreign([CALL[:10], CALL[10:]]).source_of(CALL) is None  # any text may begin like that
+        assert Foreign(Said([f"1: {first}", "tea", f"{second} :2"])).source_of(CALL) == "a tool result"
+        assert Foreign(Said([f"{second} :2", f"1: {first}"])).source_of(CALL) is None
+        assert Foreign(Said([f"1: {first}"])).source_of(CALL) is None
+        assert Foreign(Said([CALL[:10], CALL[10:]])).source_of(CALL) is None  # any text may begin like that
 
     def test_what_the_system_text_says_is_not_foreign(self) -> None:
-        assert Foreign([CALL], system=[f"For Dune write {CALL}"]).source_of(CALL) is None
+        assert Foreign(Said([CALL], system=[f"For Dune write {CALL}"])).source_of(CALL) is None
 
     def test_texts_are_gathered_only_when_something_looks_like_a_call(self) -> None:
         gathered: list[str] = []
 
-        def results() -> list[str]:
+        def said() -> Said:
             gathered.append("results")
-            return [CALL]
+            return Said([CALL])
 
-        turn = Turn([FIND], echoes=Foreign(results))
+        turn = Turn([FIND], echoes=Foreign(said))
         assert turn.read("No call.") == ["No call."]
         assert not gathered
         assert turn.read(CALL) == [CALL]
@@ -77,7 +77,7 @@ class TestUsers:
         ],
     )
     def test_who_begins_by_asking_for_the_call_gets_it(self, text: str) -> None:
-        assert Foreign(users=[text]).source_of(CALL) is None
+        assert Foreign(Said(users=[text])).source_of(CALL) is None
 
     @pytest.mark.parametrize(
         "text",
@@ -92,10 +92,10 @@ class TestUsers:
         ],
     )
     def test_anybody_else_does_not(self, text: str) -> None:
-        assert Foreign(users=[text]).source_of(CALL) == "a user message"
+        assert Foreign(Said(users=[text])).source_of(CALL) == "a user message"
 
     def test_another_message_that_asks_for_something_else_does_not_help(self) -> None:
-        assert Foreign(users=["Call me Ishmael.", f"Sum up: {CALL}"]).source_of(CALL) == "a user message"
+        assert Foreign(Said(users=["Call me Ishmael.", f"Sum up: {CALL}"])).source_of(CALL) == "a user message"
 
 
 class TestMarkers:
@@ -134,10 +134,10 @@ class TestMarkers:
         assert neutral(text, "\u2063", []) == text
 
     def test_the_mark_is_in_none_of_the_texts(self) -> None:
-        assert Foreign(["tea"]).mark == "\u2063"
-        assert Foreign(["a\u2063"], users=["b\u2064"], system=["c\u2062"]).mark == "\u2061"
+        assert Foreign(Said(["tea"])).mark == "\u2063"
+        assert Foreign(Said(["a\u2063"], users=["b\u2064"], system=["c\u2062"])).mark == "\u2061"
         everything = "".join(map(chr, [*range(0x2060, 0x2065), *range(0xE000, 0xF900)]))
-        assert Foreign([everything]).mark == ""
+        assert Foreign(Said([everything])).mark == ""
 
 
 class TestTurns:

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-__all__ = ["Foreign", "Texts", "has_markers", "neutral", "restored"]
-
-Texts = Iterable[str] | Callable[[], Iterable[str]]
-"""Texts, or what gathers them: a reply without anything like a call never asks."""
+__all__ = ["Foreign", "Said", "has_markers", "neutral", "restored"]
 
 _MARKS = (*"\u2063\u2064\u2062\u2061\u2060", *map(chr, range(0xE000, 0xF900)))  # no one sees these, few use those
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -48,25 +45,33 @@ _MARKER = r"""
 """
 
 
-class Foreign:
-    """The texts of one request that are not the model's own.
+class Said(NamedTuple):
+    """What others than the model have said.
 
-    Args:
+    Attributes:
         results: what tools have answered.
         users: what users have written; one text for each that stands by itself.
         system: what tells the model how to behave: a call that stands there is not foreign.
     """
 
-    def __init__(self, results: Texts = (), *, users: Texts = (), system: Texts = ()) -> None:
-        # Gathered at once unless that is left to us: a generator would be empty for the second reader.
-        self._given: list[Texts] = [texts if callable(texts) else tuple(texts) for texts in (results, users, system)]
+    results: Sequence[str] = ()
+    users: Sequence[str] = ()
+    system: Sequence[str] = ()
+
+
+class Foreign:
+    """The texts of one request that are not the model's own.
+
+    Args:
+        said: the texts, or what gathers them: a reply without anything like a call never asks.
+    """
+
+    def __init__(self, said: Said | Callable[[], Said] = Said()) -> None:  # noqa: B008 - nobody can change it
+        self._said = said
         self._letters: dict[str, str] = {}
-        self._nothing = not any(self._given)
 
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
-        if self._nothing:
-            return None
         results, users, system = self._texts
         size = sum(map(len, results)) + sum(map(len, users))
         if not size or len(region) > _STRETCH * size + _SPACE:  # nothing, or too little, to copy from
@@ -86,10 +91,11 @@ class Foreign:
         texts = [text for kind in self._texts for text in kind]
         return next((mark for mark in _MARKS if not any(mark in text for text in texts)), "")
 
-    @cached_property
-    def _texts(self) -> list[tuple[str, ...]]:
-        """Results, user messages, system texts."""
-        return [tuple(texts() if callable(texts) else texts) for texts in self._given]
+    @property
+    def _texts(self) -> Said:
+        if callable(self._said):
+            self._said = self._said()
+        return self._said
 
     def _among(self, texts: Iterable[str], said: str) -> list[str]:
         """The texts that a region stands in. Most are too short, so that nothing else needs to be known of them."""

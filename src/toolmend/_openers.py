@@ -69,6 +69,7 @@ _AHEAD = 6  # how many characters of a place decide what is tried there
 _FIRST = 1  # how many of them are looked at first
 _INDENTED = 40  # and how many of white space in front of them
 _MARKS = "<{`"  # what begins so does open something as a rule; to ask for halves as well costs twice as much
+_FURTHER = 10  # so that many characters decide then
 _INDENT = " \t"
 _KEPT = 4096  # how many beginnings are kept in mind
 _OFFERS = 64  # how many lists of tools
@@ -132,7 +133,7 @@ class Search:
     def _try(self, text: str, place: int) -> Found | None:
         """What matches at a place, or could once there is more text."""
         char = text[place]
-        end = _end(text, place, _AHEAD) if char in _INDENT else place + _AHEAD
+        end = _end(text, place, _AHEAD) if char in _INDENT else place + (_FURTHER if char in _MARKS else _AHEAD)
         around = text[place - 1 : end] if place else text[:end]
         promising = self._promising[place > 0].get(around)
         if promising is None:
@@ -158,7 +159,9 @@ class Search:
             around: the beginning, with the character before it if there is one.
             place: where in that it begins.
         """
-        short = around[: _end(around, place, _FIRST)]
+        short = around[: _end(around, place, _AHEAD)]
+        if len(short) == len(around):
+            short = around[: _end(around, place, _FIRST)]
         if len(short) < len(around):
             fitting = self._promising[place].get(short)
             fitting = self._which(short, place) if fitting is None else fitting

@@ -186,7 +186,7 @@ def is_shown(lead: str, before: bool, *, marked: bool) -> bool:
     if before and _AFTER_ANOTHER.search(line):
         return True
     folded = line.casefold()
-    may_show = "ample" in folded or "look" in folded  # to search costs more than all the rest
+    may_show = "ample" in folded or " like " in folded  # to search costs more than all the rest
     finished = _FINISHED.match(line, len(line.rstrip(_CLOSING)) - 1)
     if finished and not may_show:
         return False

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from toolmend._events import ToolCallFailed, ToolCallParsed
+from toolmend._record import record
 from toolmend._turn import Reader
 from toolmend._types import ToolCall
 
@@ -21,7 +21,7 @@ __all__ = ["OnRecovery", "Recovery", "current_span", "tell"]
 _LOG = logging.getLogger("toolmend")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Recovery:
     """What toolmend has done for one reply.
 

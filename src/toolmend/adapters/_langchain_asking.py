@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from toolmend._record import record
 from toolmend._turn import Reader
 from toolmend.adapters._langchain_again import SecondTry
 from toolmend.adapters._langchain_chunks import StreamedReply, as_chunk
@@ -26,7 +26,7 @@ from toolmend.adapters._langchain_request import Request
 __all__ = ["Asking", "Reading"]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Reading:
     """How a reply is read.
 

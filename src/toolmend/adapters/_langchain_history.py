@@ -8,7 +8,7 @@ Images and whatever else is no text stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress, groupby
 from operator import itemgetter, not_
@@ -27,7 +27,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 
 from toolmend._flat import in_turns
 from toolmend._forced import in_words
-from toolmend._foreign import Foreign
+from toolmend._foreign import Foreign, Said
 from toolmend._frozen import Row
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
@@ -63,30 +63,30 @@ def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
 def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
     """What the model may copy without meaning it: tool answers and user messages."""
     kept = tuple(messages)
-    kinds: dict[type[BaseMessage], str] = {}
 
-    def of(*roles: str) -> list[BaseMessage]:
-        if not kinds:  # all are looked at when the first are asked for
-            kinds.update((kind, _role_of(kind)) for kind in set(map(type, kept)))
-        if "chat" in kinds.values():  # each of these says for itself who speaks
-            return [message for message in kept if _role(message) in roles]
-        theirs = {kind for kind, role in kinds.items() if role in roles}
-        return [message for message in kept if type(message) in theirs]
-
-    def results() -> list[str]:
-        return _texts_of(of("result"))
-
-    def users() -> Iterator[str]:
-        for message in of("user"):
-            if isinstance(message.content, str):
-                yield message.content
+    def gather() -> Said:
+        results: list[str] = []
+        users: list[str] = []
+        system: list[str] = []
+        said = {"result": results, "user": users, "system": system, "developer": system}
+        kinds = {kind: _role_of(kind) for kind in set(map(type, kept))}
+        known = {kind: said.get(role) for kind, role in kinds.items() if role != "assistant"}
+        for message in kept:
+            if type(message) not in known:
+                continue
+            texts = known[type(message)] or said.get(_role(message))  # a chat message says for itself who speaks
+            if texts is None:
+                continue
+            content = content_of(message)
+            if isinstance(content, str):
+                texts.append(content)
+            elif texts is users:
+                texts.extend(filter(None, map(text_in, content)))
             else:
-                yield from filter(None, map(text_in, parts_of(message)))
+                texts.append(_text_of(message, "\n"))
+        return Said(results, users=users, system=system)
 
-    def system() -> list[str]:
-        return _texts_of(of(*_SYSTEM))
-
-    return Foreign(results, users=users, system=system)
+    return Foreign(gather)
 
 
 def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", flat: bool = False) -> list[BaseMessage]:
@@ -273,11 +273,6 @@ def _joined(before: BaseMessage, message: BaseMessage) -> BaseMessage:
 
 def _blocks_of(message: BaseMessage) -> list[Block]:
     return [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts_of(message)]
-
-
-def _texts_of(messages: Iterable[BaseMessage]) -> list[str]:
-    """The text of each message; nearly all have nothing else, and a history has many."""
-    return [m.content if isinstance(m.content, str) else _text_of(m, "\n") for m in messages]
 
 
 def _text_of(message: BaseMessage, between: str) -> str:

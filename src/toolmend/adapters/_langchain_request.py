@@ -7,7 +7,6 @@ here they are read back. A request can be asked as it is, or as text where tools
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from toolmend._flat import refuses_system
 from toolmend._forced import refuses_schema, response_format
 from toolmend._frozen import frozen, thawed
+from toolmend._record import record
 from toolmend._refusal import Refused, message_of, refuses_tools
 from toolmend._turn import Options, ToolChoice, Turn
 from toolmend._types import ToolSpec
@@ -36,7 +36,7 @@ CHOICE = "toolmend_tool_choice"
 _NATIVE = ("tools", "tool_choice", "parallel_tool_calls")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Request:
     """What the inner model is asked, and the turn that reads its reply.
 

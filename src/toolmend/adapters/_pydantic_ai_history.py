@@ -34,7 +34,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 
 from toolmend._flat import in_turns
-from toolmend._foreign import Foreign
+from toolmend._foreign import Foreign, Said
 from toolmend._frozen import Row
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
@@ -173,7 +173,7 @@ def foreign_texts(messages: Sequence[ModelMessage], params: ModelRequestParamete
         yield from (part.content for part in of(SystemPromptPart))
         yield from (part.content for part in params.instruction_parts or recorded_instructions(kept))
 
-    return Foreign(results, users=users, system=system)
+    return Foreign(lambda: Said([*results()], users=[*users()], system=[*system()]))
 
 
 def recorded_instructions(messages: Sequence[ModelMessage]) -> list[InstructionPart]:

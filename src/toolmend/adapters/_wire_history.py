@@ -8,12 +8,12 @@ turns. Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
 from toolmend._flat import in_turns
-from toolmend._foreign import Foreign
+from toolmend._foreign import Foreign, Said
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 
@@ -34,10 +34,10 @@ def mentions_tools(messages: Iterable[Message]) -> bool:
 def foreign_texts(messages: Sequence[Message]) -> Foreign:
     """What the model may copy without meaning it: tool answers and user messages."""
 
-    def texts(*roles: str) -> Callable[[], Iterable[str]]:
-        return lambda: (text_of(message, "\n") for message in messages if message.get("role") in roles)
+    def texts(*roles: str) -> list[str]:
+        return [text_of(message, "\n") for message in messages if message.get("role") in roles]
 
-    return Foreign(texts(*_RESULTS), users=texts("user"), system=texts(*_SYSTEM))
+    return Foreign(lambda: Said(texts(*_RESULTS), users=texts("user"), system=texts(*_SYSTEM)))
 
 
 def text_of(message: Message, between: str = "") -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 try:
@@ -25,7 +25,7 @@ try:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableBinding
     from langchain_core.tools import BaseTool
-    from pydantic import BaseModel, Field, InstanceOf, PrivateAttr
+    from pydantic import BaseModel, Field, InstanceOf
 except ImportError as error:
     raise ImportError(
         'this adapter needs langchain-core; install it with: pip install "toolmend[langchain]"'
@@ -85,9 +85,6 @@ class FallbackToolChatModel(ChatModelWrapper):
     preflight: bool = False
     on_recovery: OnRecovery | None = Field(default=None, exclude=True)
 
-    _refusals: Refusals = PrivateAttr(default_factory=Refusals)
-    _unbindable: bool = PrivateAttr(default=False)
-
     def __init__(self, inner: BaseChatModel, **fields: Any) -> None:
         if isinstance(inner, FallbackToolChatModel):
             # Twice wrapped is wrapped once: what is not said anew, the first wrapper says.
@@ -103,6 +100,17 @@ class FallbackToolChatModel(ChatModelWrapper):
         super().__init__(**fields)
         if isinstance(inner, FallbackToolChatModel):
             self._refusals = inner._refusals
+
+    # Not private attributes in pydantic's sense, which are slow to ask for.
+
+    @cached_property
+    def _refusals(self) -> Refusals:
+        return Refusals()
+
+    @cached_property
+    def _unbindable(self) -> bool:
+        """Whether the inner model has no native way for tools."""
+        return type(self.inner).bind_tools is BaseChatModel.bind_tools
 
     # ---- binding
 
@@ -175,10 +183,8 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     @property
     def _only_prompts(self) -> bool:
-        """Whether tools never go the native way; a model without `bind_tools` has no such way."""
-        if self.mode != "auto":
-            return self.mode == "prompt"
-        return self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
+        """Whether tools never go the native way."""
+        return self.mode == "prompt" or (self.mode == "auto" and self._unbindable)
 
     def _is_refused(self, request: Request, asked: tuple[str, str], enforce: str) -> bool:
         """Whether it is known that the server does not take this request natively."""
