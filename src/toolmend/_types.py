@@ -119,7 +119,7 @@ class ToolCall:
     repairs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ToolResult:
     """What a tool answered, to be written into the history as text.
 
@@ -144,7 +144,7 @@ def specs_of(tools: Iterable[Tool]) -> tuple[ToolSpec, ...]:
     """
     specs = tuple([tool if type(tool) is ToolSpec else ToolSpec.of(tool) for tool in tools])
     names = [spec.name for spec in specs]
-    if len(set(names)) < len(names):
+    if len(names) > 1 and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ToolmendError(f"tool {twice!r} is given twice; names must be unique")
     return specs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
@@ -50,6 +52,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBe
 
 
 # ---- runs and callbacks
+
+
+def test_what_is_said_of_a_request_is_what_langchain_would_say() -> None:
+    model = FallbackToolChatModel(BindingScript(replies=["Hello."]), tags=["mine"])
+    said = model._get_invocation_params(["END"], temperature=0.5)  # pyright: ignore[reportPrivateUsage]
+    assert said == BaseChatModel._get_invocation_params(model, ["END"], temperature=0.5)  # pyright: ignore[reportPrivateUsage]
+    assert said["_type"] == "toolmend-script"
+
+
+@pytest.mark.parametrize("name", ["_generate", "_agenerate"])
+def test_the_signatures_that_are_kept_are_right(name: str) -> None:
+    model = FallbackToolChatModel(BindingScript(replies=["Hello."]))
+    kept = inspect.signature(getattr(model, name)).parameters.values()
+    theirs = [*inspect.signature(getattr(BaseChatModel, name)).parameters.values()][1:]
+    assert [(p.name, p.kind, p.default) for p in kept] == [(p.name, p.kind, p.default) for p in theirs]
 
 
 class Witness(BaseCallbackHandler):

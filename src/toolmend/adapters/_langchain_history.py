@@ -9,8 +9,9 @@ Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache, partial
-from itertools import compress, groupby
+from itertools import compress
 from operator import itemgetter, not_
 from typing import Any, TypeVar, cast
 
@@ -37,9 +38,10 @@ from toolmend.adapters._transcripts import Transcripts
 __all__ = ["answer_format", "as_text", "foreign_texts", "mentions_tools"]
 
 
-_ASSISTANT = AIMessage("")
-_USER = HumanMessage("")
-_INSTRUCTIONS = SystemMessage("")
+_SAID: dict[str, Any] = {"content": "", "additional_kwargs": {}, "response_metadata": {}}
+_ASSISTANT = AIMessage(**_SAID, tool_calls=[], invalid_tool_calls=[], name=None, id=None)
+_USER = HumanMessage(**_SAID)
+_INSTRUCTIONS = SystemMessage(**_SAID)
 Message = TypeVar("Message", AIMessage, HumanMessage, SystemMessage)
 
 _SYSTEM = ("system", "developer")
@@ -105,15 +107,17 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
     written = _TRANSCRIPTS.written(spoken, turn, partial(_spoken, spoken, turn))
     told = [_text_of(message, "\n") for message in system]
     instructions = "\n\n".join(filter(None, [*told, turn.instructions, ending]))
-    if instructions:
-        opening: BaseMessage = _written(_USER, instructions) if flat else _written(_INSTRUCTIONS, instructions)
-        written[:1] = in_turns([opening, *written[:1]], _role, _joined)
+    if instructions and flat:
+        written[:1] = in_turns([_written(_USER, instructions), *written[:1]], _role, _joined)
+    elif instructions:
+        written.insert(0, _written(_INSTRUCTIONS, instructions))
     return written
 
 
 def _apart(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
     """The messages of the system, and all others."""
-    if not any(_role_of(kind) in ("system", "chat") for kind in set(map(type, messages))):
+    roles = list(map(_role_of, set(map(type, messages))))
+    if "system" not in roles and "chat" not in roles:
         return [], list(messages)
     system = [_role(message) in _SYSTEM for message in messages]
     return list(compress(messages, system)), list(compress(messages, map(not_, system)))
@@ -121,28 +125,29 @@ def _apart(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[Bas
 
 def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -> list[BaseMessage]:
     """What users, assistants and tools have said from one place to another."""
-    said = messages[start:end]
-    unnamed = any(_is_result(message) and not message.name for message in said)
-    earlier = messages[:start]
     names: dict[str | None, str] = {}
+    known = 0  # up to where the calls have been asked for their names
     written: list[BaseMessage] = []
-    for are_results, group in groupby(said, _is_result):
-        if are_results:
-            results = list(cast("Iterable[ToolMessage]", group))
-            if earlier and any(not result.name and result.tool_call_id not in names for result in results):
-                names = {**_names_in(earlier), **names}
-                earlier = ()
+    at = start
+    while at < end:
+        message = messages[at]
+        role = _role(message)
+        at += 1
+        if role == "assistant":
+            written.append(_assistant(message, turn))
+        elif role == "user":
+            written.append(_user(message))
+        elif role != "result":
+            written.append(message)
+        else:
+            first = at - 1
+            while at < end and _is_result(messages[at]):
+                at += 1
+            results = cast("Sequence[ToolMessage]", messages[first:at])
+            if not all(result.name for result in results):
+                names.update(_names_in(messages[known:first]))
+                known = first
             written.append(_results(results, names, turn))
-            continue
-        for message in group:
-            names.update(_names_in([message]) if unnamed else ())
-            match _role(message):
-                case "assistant":
-                    written.append(_assistant(message, turn))
-                case "user":
-                    written.append(_user(message))
-                case _:
-                    written.append(message)
     return in_turns(written, _role, _joined)
 
 
@@ -209,8 +214,8 @@ def answer_format(arguments: dict[str, Any]) -> str:
     Returns:
         The sentence for the system message, or an empty text.
     """
-    wanted: list[Any] = [arguments.pop(key, None) for key in ("format", "response_format")]
-    demand: Any = wanted[0] or wanted[1]
+    wanted: list[Any] = [arguments.pop(key) for key in ("format", "response_format") if key in arguments]
+    demand: Any = next((given for given in wanted if given), None)
     return in_words(convert_to_json_schema(demand) if isinstance(demand, type) else demand)
 
 
@@ -249,8 +254,9 @@ def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
 
 def _written(blank: Message, content: Content, **fields: Any) -> Message:
     """A message like this one; a copy costs a tenth of a new one, and a history has many."""
-    update: dict[str, Any] = {"content": content, "additional_kwargs": {}, "response_metadata": {}, **fields}
-    return blank.model_copy(update=update)
+    message = copy(blank)
+    vars(message).update({"content": content, "additional_kwargs": {}, "response_metadata": {}, **fields})
+    return message
 
 
 def _user(message: BaseMessage) -> HumanMessage:

@@ -22,6 +22,7 @@ Tell = Callable[[Reader], dict[str, Any]]
 """Tells what was done for a reply to whoever wants to know; gives what is to stand in its metadata."""
 
 FINISH = ("finish_reason", "done_reason", "stop_reason")
+_LIMITS = ("length", "max_tokens")
 
 
 def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatResult:
@@ -65,8 +66,7 @@ def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:
 
 def was_cut(*metadata: Mapping[str, Any] | None) -> bool:
     """Whether the length limit has ended a reply, so that what stands open in it is unfinished."""
-    limits = ("length", "max_tokens")
-    return any(data.get(key) in limits for data in filter(None, metadata) for key in FINISH)
+    return any(data and any(data.get(key) in _LIMITS for key in FINISH) for data in metadata)
 
 
 class SearchedText:

@@ -79,10 +79,6 @@ class ChatModelWrapper(BaseChatModel):
     def _llm_type(self) -> str:
         return f"toolmend-{self.inner._llm_type}"
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return {"model": self.model_name, "server": self.server}
-
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key of the cache. Some integrations leave the model's name out of theirs, so that two
         # models would share their replies; ours stands beside it.
@@ -91,6 +87,10 @@ class ChatModelWrapper(BaseChatModel):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         # Traces keep the repr of a model; the inner model's may hold headers with keys in them.
         return [("inner", type(self.inner).__name__), ("model_name", self.model_name)]
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        # What LangChain gathers itself, without its way around a deprecated method, which takes longer than a turn.
+        return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **kwargs}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = self.inner._get_ls_params(stop=stop, **kwargs)

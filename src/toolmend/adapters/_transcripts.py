@@ -91,7 +91,7 @@ class Transcripts(Generic[M]):
         Returns:
             A new list. What comes from an earlier request is the same objects as then.
         """
-        latest = self._latest_reply(messages)
+        latest = self._latest_reply(messages) if len(messages) > _FEW else 0
         if latest < _FEW:
             return write(0, len(messages))
         first = messages[0] if first is None else first

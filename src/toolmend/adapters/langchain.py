@@ -15,7 +15,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 try:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -45,6 +45,14 @@ if TYPE_CHECKING:
     from toolmend.adapters._langchain_middleware import FallbackToolMiddleware
 
 __all__ = ["FallbackToolChatModel", "FallbackToolMiddleware"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _signed(method: _Method) -> _Method:
+    """Keep a method's signature: LangChain asks for that of these two with every request, and it is slow to make."""
+    vars(method)["__signature__"] = inspect.signature(method)
+    return method
 
 
 class FallbackToolChatModel(ChatModelWrapper):
@@ -245,6 +253,7 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     # ---- replies
 
+    @_signed
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -256,6 +265,7 @@ class FallbackToolChatModel(ChatModelWrapper):
             ask_first(*question)
         return self._asking(messages, stop, kwargs).result()
 
+    @_signed
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -301,7 +311,7 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        params = {**super()._identifying_params, "mode": self.mode}
+        params: dict[str, Any] = {"model": self.model_name, "server": self.server, "mode": self.mode}
         if self.options is not None:
             params["dialects"] = [dialect.name for dialect in self.options.dialects]
             params["prompt_dialect"] = self.options.prompt_dialect
