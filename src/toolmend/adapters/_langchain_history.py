@@ -9,7 +9,6 @@ Images and whatever else is no text stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
 from functools import lru_cache, partial
 from itertools import compress
 from operator import itemgetter, not_
@@ -45,6 +44,7 @@ _INSTRUCTIONS = SystemMessage(**_SAID)
 Message = TypeVar("Message", AIMessage, HumanMessage, SystemMessage)
 
 _SYSTEM = ("system", "developer")
+_CALLS = ("tool_calls", "function_call")  # in some providers' own fields
 # What `_spoken` looks at in a message; one of another class makes it be written anew each time.
 _ALL = ("type", "content", "name", "id", "additional_kwargs")
 _REPLY = (*_ALL, "tool_calls", "invalid_tool_calls")
@@ -186,11 +186,10 @@ def _calls_of(message: BaseMessage) -> list[ToolCall]:
         return []
     said = cast("AIMessage", message)
     calls = [ToolCall(name=call["name"], arguments=call["args"], id=call["id"]) for call in said.tool_calls]
-    invalid = (
-        ToolCall(name=call["name"] or "", arguments={"INVALID_JSON": call["args"] or ""}, id=call["id"])
-        for call in said.invalid_tool_calls
-    )
-    return [*calls, *invalid]
+    for call in said.invalid_tool_calls:
+        broken = {"INVALID_JSON": call["args"] or ""}
+        calls.append(ToolCall(name=call["name"] or "", arguments=broken, id=call["id"]))
+    return calls
 
 
 def _names_in(messages: Iterable[BaseMessage]) -> dict[str | None, str]:
@@ -231,7 +230,8 @@ def _results(messages: Iterable[ToolMessage], names: Mapping[str | None, str], t
                 is_error=message.status == "error",
             )
         )
-        others.extend(part for part in parts_of(message) if text_in(part) is None)
+        if not isinstance(message.content, str):
+            others.extend(part for part in parts_of(message) if text_in(part) is None)
     text = turn.render_results(results)
     return _written(_USER, [{"type": "text", "text": text}, *others] if others else text)
 
@@ -245,16 +245,14 @@ def _assistant(message: BaseMessage, turn: Turn) -> AIMessage:
         return message  # nothing but text, as most of a long history
     # The reply's metadata stays behind: it may say that the content is a list of blocks, which it
     # is no longer.
-    extras = {
-        key: value for key, value in message.additional_kwargs.items() if key not in ("tool_calls", "function_call")
-    }
-    fields: dict[str, Any] = {"additional_kwargs": extras, "tool_calls": [], "invalid_tool_calls": []}
-    return _written(_ASSISTANT, text, **fields, name=message.name, id=message.id)
+    extras = {key: value for key, value in message.additional_kwargs.items() if key not in _CALLS}
+    lists: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": []}
+    return _written(_ASSISTANT, text, additional_kwargs=extras, name=message.name, id=message.id, **lists)
 
 
 def _written(blank: Message, content: Content, **fields: Any) -> Message:
     """A message like this one; a copy costs a tenth of a new one, and a history has many."""
-    message = copy(blank)
+    message = blank.__copy__()
     vars(message).update({"content": content, "additional_kwargs": {}, "response_metadata": {}, **fields})
     return message
 

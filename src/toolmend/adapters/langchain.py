@@ -93,6 +93,9 @@ class FallbackToolChatModel(ChatModelWrapper):
     preflight: bool = False
     on_recovery: OnRecovery | None = Field(default=None, exclude=True)
 
+    if TYPE_CHECKING:
+        _refusals: Refusals  # no private attribute in pydantic's sense: to ask for one is slow
+
     def __init__(self, inner: BaseChatModel, **fields: Any) -> None:
         if isinstance(inner, FallbackToolChatModel):
             # Twice wrapped is wrapped once: what is not said anew, the first wrapper says.
@@ -106,19 +109,7 @@ class FallbackToolChatModel(ChatModelWrapper):
         else:
             fields = {**fields, "inner": inner}
         super().__init__(**fields)
-        if isinstance(inner, FallbackToolChatModel):
-            self._refusals = inner._refusals
-
-    # Not private attributes in pydantic's sense, which are slow to ask for.
-
-    @cached_property
-    def _refusals(self) -> Refusals:
-        return Refusals()
-
-    @cached_property
-    def _unbindable(self) -> bool:
-        """Whether the inner model has no native way for tools."""
-        return type(self.inner).bind_tools is BaseChatModel.bind_tools
+        self._refusals = inner._refusals if isinstance(inner, FallbackToolChatModel) else Refusals()
 
     # ---- binding
 
@@ -188,6 +179,11 @@ class FallbackToolChatModel(ChatModelWrapper):
         return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     # ---- requests
+
+    @cached_property
+    def _unbindable(self) -> bool:
+        """Whether the inner model has no native way for tools."""
+        return type(self.inner).bind_tools is BaseChatModel.bind_tools
 
     @property
     def _only_prompts(self) -> bool:
