@@ -73,6 +73,8 @@ class Foreign:
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
         results, users, system = self._texts
+        if not (results or users):
+            return None
         size = sum(map(len, results)) + sum(map(len, users))
         if not size or len(region) > _STRETCH * size + _SPACE:  # nothing, or too little, to copy from
             return None
