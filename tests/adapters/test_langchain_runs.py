@@ -29,6 +29,7 @@ from tests.adapters.langchain_scripts import (
     Limiter,
     OllamaServer,
     RefusedError,
+    Script,
     Way,
     call,
     chunk,
@@ -59,6 +60,16 @@ def test_what_is_said_of_a_request_is_what_langchain_would_say() -> None:
     said = model._get_invocation_params(["END"], temperature=0.5)  # pyright: ignore[reportPrivateUsage]
     assert said == BaseChatModel._get_invocation_params(model, ["END"], temperature=0.5)  # pyright: ignore[reportPrivateUsage]
     assert said["_type"] == "toolmend-script"
+
+
+@pytest.mark.parametrize(("first", "second"), [(Script, BindingScript), (BindingScript, Script)])
+def test_a_copy_with_another_model_goes_the_way_of_that_one(first: type[Script], second: type[Script]) -> None:
+    model = FallbackToolChatModel(first(replies=[PARIS]))
+    model.bind_tools(TOOLS).invoke("Weather in Paris?")
+    other = second(replies=[PARIS])
+    copied = model.model_copy(update={"inner": other})
+    assert named(copied.bind_tools(TOOLS).invoke("Weather in Paris?")) == ASKED
+    assert ("tools" in other.seen[0][1]) == (second is BindingScript)
 
 
 @pytest.mark.parametrize("name", ["_generate", "_agenerate"])

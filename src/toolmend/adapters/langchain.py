@@ -182,13 +182,15 @@ class FallbackToolChatModel(ChatModelWrapper):
 
     @cached_property
     def _unbindable(self) -> bool:
-        """Whether the inner model has no native way for tools."""
-        return type(self.inner).bind_tools is BaseChatModel.bind_tools
+        """Whether the inner model has refused to bind tools; that shows only when it is asked to."""
+        return False
 
     @property
     def _only_prompts(self) -> bool:
-        """Whether tools never go the native way."""
-        return self.mode == "prompt" or (self.mode == "auto" and self._unbindable)
+        """Whether tools never go the native way; a model without `bind_tools` has no such way."""
+        if self.mode != "auto":
+            return self.mode == "prompt"
+        return self._unbindable or type(self.inner).bind_tools is BaseChatModel.bind_tools
 
     def _is_refused(self, request: Request, asked: tuple[str, str], enforce: str) -> bool:
         """Whether it is known that the server does not take this request natively."""
