@@ -70,6 +70,11 @@ class Foreign:
         self._said = said
         self._letters: dict[str, str] = {}
 
+    @classmethod
+    def of(cls, echoes: Iterable[str] | Foreign) -> Foreign:
+        """As it is, or made of what tools have answered."""
+        return echoes if isinstance(echoes, Foreign) else cls(Said(tuple(echoes)))
+
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
         results, users, system = self._texts

@@ -25,7 +25,7 @@ import regex
 from toolmend._blocks import Block, NotHere
 from toolmend._dialect import Dialect, Region
 from toolmend._events import Event, Reply, TextDelta
-from toolmend._foreign import Foreign, Said
+from toolmend._foreign import Foreign
 from toolmend._ledger import Ledger
 from toolmend._openers import OpenBlock, Openers, Undecided, offered
 from toolmend._quotation import Quotation, is_quoted, is_shown
@@ -91,7 +91,7 @@ class StreamParser:
         stream_arguments: bool = False,
     ) -> None:
         self._tools, self._openers = offered(tools, dialects)
-        self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(Said(tuple(echoes)))
+        self._foreign = Foreign.of(echoes)
         self._stream_arguments = stream_arguments
         self._ledger = Ledger(stream_arguments=stream_arguments)
         self._closed = False

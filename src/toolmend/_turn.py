@@ -19,7 +19,7 @@ from toolmend._dialect import Dialect, offer
 from toolmend._errors import ToolmendError
 from toolmend._events import Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallFailed, ToolCallParsed
 from toolmend._forced import EXAMPLE, schema_of_calls
-from toolmend._foreign import Foreign, Said, has_markers, neutral, restored
+from toolmend._foreign import Foreign, has_markers, neutral, restored
 from toolmend._stream import StreamParser
 from toolmend._types import Tool, ToolCall, ToolResult, ToolSpec, specs_of
 from toolmend.parsers import DIALECTS, get_dialect
@@ -97,7 +97,7 @@ class Turn:
         self.options = options or _DEFAULTS
         self.tools = specs_of(tools)
         self.tool_choice = tool_choice
-        self._foreign = echoes if isinstance(echoes, Foreign) else Foreign(Said(tuple(echoes)))
+        self._foreign = Foreign.of(echoes)
         self._mark = ""
         self._enforced = False
         self.callable = self._allowed()

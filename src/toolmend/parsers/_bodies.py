@@ -121,12 +121,7 @@ def _call(
     arguments, mended = _arguments(value)
     if "description" in fields and "properties" in arguments:
         raise Description("a tool's definition, not a call")
-    return Written(
-        name=name,
-        arguments=arguments,
-        id=call_id,
-        repairs=(*repairs, *mended),
-    )
+    return Written(name=name, arguments=arguments, id=call_id, repairs=(*repairs, *mended))
 
 
 def _keyed(fields: Mapping[str, Any], repairs: Sequence[str]) -> list[Written]:
