@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -50,6 +51,26 @@ class TestCopies:
 
     def test_what_the_system_text_says_is_not_foreign(self) -> None:
         assert Foreign(Said([CALL], system=[f"For Dune write {CALL}"])).source_of(CALL) is None
+
+    def test_what_was_gathered_for_earlier_requests_counts_like_the_rest(self) -> None:
+        first, second = CALL[:40], CALL[40:]
+        kept = (Said(["tea"], users=["Find Dune 🍵"]), Said([f"1: {first}"]))
+
+        def source(before: Sequence[Said], *rest: Any, **others: Any) -> str | None:
+            foreign = Foreign(lambda: Said([CALL]))
+            foreign.goes_on(before, lambda: Said(*rest, **others))
+            return foreign.source_of(CALL)
+
+        for _ in range(2):  # the letters of the texts are remembered
+            assert source(kept, [f"{second} :2"]) == "a tool result"
+            assert source(kept[::-1], [f"{second} :2"]) == "a tool result"
+            assert source(kept, [second[20:]]) is None
+            assert source((Said([f"{second} :2"]),), [f"1: {first}"]) is None
+            assert source((*kept, Said([CALL])), []) == "a tool result"
+            assert source((Said([CALL]),), [], system=[CALL]) is None
+            assert source((Said(users=[f"Sum up: {CALL}"]),), []) == "a user message"
+            assert source((Said(users=[f"Call {CALL}"]),), []) is None
+            assert source((), []) is None
 
     def test_texts_are_gathered_only_when_something_looks_like_a_call(self) -> None:
         gathered: list[str] = []
@@ -138,6 +159,9 @@ class TestMarkers:
         assert Foreign(Said(["a\u2063"], users=["b\u2064"], system=["c\u2062"])).mark == "\u2061"
         everything = "".join(map(chr, [*range(0x2060, 0x2065), *range(0xE000, 0xF900)]))
         assert Foreign(Said([everything])).mark == ""
+        foreign = Foreign()
+        foreign.goes_on([Said(["a\u2063"])], lambda: Said(users=["b\u2064"]))
+        assert foreign.mark == "\u2062"
 
 
 class TestTurns:

@@ -74,3 +74,40 @@ def test_a_snapshot_sees_another_type(other: object) -> None:
 
 def test_of_what_cannot_be_told_there_is_no_snapshot() -> None:
     assert Snapshot.of([("text", object())]) is None
+
+
+class Odd:
+    """Cannot be compared, as arrays cannot."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
+    __hash__ = None
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), VALUES, max_size=3), st.dictionaries(st.text(max_size=3), VALUES, max_size=3)
+)
+def test_a_snapshot_of_dicts(row: dict[str, Any], other: dict[str, Any]) -> None:
+    snapshot = Snapshot.of([row])
+    assert snapshot is not None
+    assert snapshot.agrees([json.loads(json.dumps(row))])
+    if snapshot.agrees([other]):
+        assert json.dumps(row, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+@pytest.mark.parametrize("value", [None, "text", {"a": 1}, Odd(), {"a": Odd()}])
+def test_what_is_ignored_may_be_anything(value: Any) -> None:
+    row = {"text": "a", "beside": value}
+    snapshot = Snapshot.of([row], {"beside"})
+    assert snapshot is not None
+    assert snapshot.agrees([dict(row)])
+    assert not snapshot.agrees([{**row, "text": "b"}])
+    assert not snapshot.agrees([{"text": "a"}])
+
+
+def test_what_cannot_be_told_is_only_ignored_in_its_place() -> None:
+    assert Snapshot.of([{"text": Odd(), "beside": Odd()}], {"beside"}) is None
+    snapshot = Snapshot.of([{"text": "a", "beside": Odd()}], {"beside"})
+    assert snapshot is not None
+    assert snapshot.agrees([{"text": "a", "beside": "else"}])

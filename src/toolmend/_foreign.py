@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 __all__ = ["Foreign", "Said", "has_markers", "neutral", "restored"]
 
@@ -45,18 +45,61 @@ _MARKER = r"""
 """
 
 
-class Said(NamedTuple):
-    """What others than the model have said.
+class _Texts:
+    """Texts of one kind. Most are too short for a call to stand in, so that nothing else needs to be known of them.
 
     Attributes:
+        texts: the texts.
+        size: how long they are together.
+    """
+
+    __slots__ = ("_letters", "_longest", "size", "texts")
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self.size = self._longest = 0
+        if texts:
+            sizes = list(map(len, texts))
+            self.size, self._longest = sum(sizes), max(sizes)
+        self._letters: dict[str, str] = {}
+
+    def having(self, letters: str) -> list[str]:
+        """Those in which letters stand."""
+        least = len(letters)
+        if self._longest < least:
+            return []
+        return [text for text in self.texts if len(text) >= least and letters in self._bared(text)]
+
+    def without(self, letters: str) -> str:
+        """What remains of letters when each text has taken away what they begin with and it has, too."""
+        for text in self.texts if self._longest >= min(_PIECE, len(letters)) else ():
+            least = min(_PIECE, len(letters))
+            if len(text) >= least and letters[:least] in self._bared(text):
+                letters = letters[_shared(letters, self._bared(text)) :]
+        return letters
+
+    def _bared(self, text: str) -> str:
+        letters = self._letters.get(text)
+        if letters is None:
+            letters = self._letters[text] = _bare(text)
+        return letters
+
+
+class Said:
+    """What others than the model have said; it may serve several requests of one conversation.
+
+    Args:
         results: what tools have answered.
         users: what users have written; one text for each that stands by itself.
         system: what tells the model how to behave: a call that stands there is not foreign.
     """
 
-    results: Sequence[str] = ()
-    users: Sequence[str] = ()
-    system: Sequence[str] = ()
+    __slots__ = ("results", "system", "users")
+
+    def __init__(self, results: Sequence[str] = (), users: Sequence[str] = (), system: Sequence[str] = ()) -> None:
+        self.results = _Texts(results)
+        self.users = _Texts(users)
+        self.system = _Texts(system)
 
 
 class Foreign:
@@ -68,62 +111,48 @@ class Foreign:
 
     def __init__(self, said: Said | Callable[[], Said] = Said()) -> None:  # noqa: B008 - nobody can change it
         self._said = said
-        self._letters: dict[str, str] = {}
+        self._before: Sequence[Said] = ()
 
     @classmethod
     def of(cls, echoes: Iterable[str] | Foreign) -> Foreign:
         """As it is, or made of what tools have answered."""
         return echoes if isinstance(echoes, Foreign) else cls(Said(tuple(echoes)))
 
+    def goes_on(self, before: Sequence[Said], rest: Callable[[], Said]) -> None:
+        """Take over what was gathered for earlier requests of the conversation: what remains is the rest."""
+        self._before, self._said = before, rest
+
     def source_of(self, region: str) -> str | None:
         """Where a region of the reply was copied from, in words; `None` if it is the model's own."""
-        results, users, system = self._texts
-        if not (results or users):
-            return None
-        size = sum(map(len, results)) + sum(map(len, users))
+        parts = self._parts
+        size = sum([part.results.size + part.users.size for part in parts])
         if not size or len(region) > _STRETCH * size + _SPACE:  # nothing, or too little, to copy from
             return None
-        said = _bare(region)
-        if not said or self._among(system, said):
+        letters = _bare(region)
+        if not letters or any(part.system.having(letters) for part in parts):
             return None
-        if self._among(results, said) or self._is_assembled(said, results):
-            return "a tool result"
-        if any(not _asks_for(said, text) for text in self._among(users, said)):
+        rest = letters
+        for part in parts:
+            rest = part.results.without(rest)
+            if not rest or part.results.having(letters):
+                return "a tool result"
+        users = [text for part in parts for text in part.users.having(letters)]
+        if any(not _asks_for(letters, text) for text in users):
             return "a user message"
         return None
 
     @cached_property
     def mark(self) -> str:
         """A character that occurs in none of the texts; empty in the odd case that all do."""
-        texts = [text for kind in self._texts for text in kind]
+        kinds = [kind for part in self._parts for kind in (part.results, part.users, part.system)]
+        texts = [text for kind in kinds for text in kind.texts]
         return next((mark for mark in _MARKS if not any(mark in text for text in texts)), "")
 
     @property
-    def _texts(self) -> Said:
+    def _parts(self) -> Sequence[Said]:
         if callable(self._said):
             self._said = self._said()
-        return self._said
-
-    def _among(self, texts: Iterable[str], said: str) -> list[str]:
-        """The texts that a region stands in. Most are too short, so that nothing else needs to be known of them."""
-        return [text for text in texts if len(text) >= len(said) and said in self._bared(text)]
-
-    def _is_assembled(self, said: str, results: Iterable[str]) -> bool:
-        """Whether a region is put together from pieces of several results, in their order."""
-        rest = said
-        for text in results:
-            least = min(_PIECE, len(rest))
-            if len(text) >= least and rest[:least] in self._bared(text):
-                rest = rest[_shared(rest, self._bared(text)) :]
-            if not rest:
-                return True
-        return False
-
-    def _bared(self, text: str) -> str:
-        letters = self._letters.get(text)
-        if letters is None:
-            letters = self._letters[text] = _bare(text)
-        return letters
+        return (*self._before, self._said)
 
 
 def has_markers(text: str, names: Iterable[str]) -> bool:

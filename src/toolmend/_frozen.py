@@ -7,13 +7,14 @@ bytes are as good as a copy, types and order included: `1`, `1.0` and `True` dif
 from __future__ import annotations
 
 import marshal
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
 __all__ = ["Row", "Snapshot", "frozen", "thawed"]
 
-Row = tuple[Any, ...]
+Row = tuple[Any, ...] | dict[Any, Any]
 
 _VERSION = 2  # later ones write down which parts are the same object: equal values would differ
 
@@ -45,25 +46,63 @@ class Snapshot:
     """
 
     rows: list[Row]
-    others: list[tuple[int, int]]
+    others: list[tuple[int, Any]]
     held: bytes | None
 
     @classmethod
-    def of(cls, rows: list[Row]) -> Snapshot | None:
-        """What these hold now; `None` if that cannot be told."""
-        if frozen(rows) is None:
-            return None
-        others = [(n, k) for n, row in enumerate(rows) for k, value in enumerate(row) if not _is_text(value)]
-        copies = [tuple([value if type(value) is str else _copy(value) for value in row]) for row in rows]
-        return cls(copies, others, frozen([rows[n][k] for n, k in others]))
+    def of(cls, rows: Sequence[Row], ignored: Container[object] = ()) -> Snapshot | None:
+        """What these hold now; `None` if that cannot be told.
 
-    def agrees(self, rows: list[Row]) -> bool:
+        Args:
+            rows: tuples or dicts.
+            ignored: keys whose values do not count; they need not be the same.
+        """
+        try:
+            copies = [_copy_of(row, ignored) for row in rows]
+        except ValueError:
+            return None
+        others = [
+            (n, key)
+            for n, row in enumerate(rows)
+            for key, value in _items(row)
+            if key not in ignored and not _is_text(value)
+        ]
+        return cls(copies, others, frozen([rows[n][key] for n, key in others]))
+
+    def agrees(self, rows: Sequence[Row]) -> bool:
         """Whether rows hold the same."""
-        return rows == self.rows and frozen([rows[n][k] for n, k in self.others]) == self.held
+        # Ours come first: theirs may hold anything where it does not count.
+        return self.rows == rows and frozen([rows[n][key] for n, key in self.others]) == self.held
+
+
+class _Whatever:
+    """Equals everything."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+_WHATEVER = _Whatever()
+
+
+def _items(row: Row) -> Iterable[tuple[Any, Any]]:
+    return row.items() if isinstance(row, dict) else enumerate(row)
+
+
+def _copy_of(row: Row, ignored: Container[object]) -> Row:
+    copies = {key: _ignored(value) if key in ignored else _copy(value) for key, value in _items(row)}
+    return copies if isinstance(row, dict) else tuple(copies.values())
 
 
 def _copy(value: Any) -> Any:
-    return thawed(marshal.dumps(value, _VERSION))
+    return value if type(value) is str else thawed(marshal.dumps(value, _VERSION))
+
+
+def _ignored(value: Any) -> Any:
+    """What stands for a value that does not count: itself, for that is compared fastest, if it is mere data."""
+    return _WHATEVER if frozen(value) is None else value
 
 
 def _is_text(value: Any) -> bool:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from toolmend._events import ToolCallFailed, ToolCallParsed
 from toolmend._record import record
 from toolmend._turn import Reader
 from toolmend._types import ToolCall
@@ -50,12 +49,10 @@ class Recovery:
         dialects: dict[str, None] = {}
         failures: list[str] = []
         for reader in readers:
-            calls.extend(reader.calls)
-            for event in reader.events:
-                if isinstance(event, ToolCallParsed):
-                    dialects[event.dialect] = None
-                elif isinstance(event, ToolCallFailed):
-                    failures.append(event.reason)
+            if reader.found:
+                calls.extend(reader.calls)
+                dialects.update(reader.dialects)
+                failures.extend(reader.failures)
         return cls(
             model=model,
             server=server,

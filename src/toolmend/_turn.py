@@ -97,20 +97,16 @@ class Turn:
         self.options = options or _DEFAULTS
         self.tools = specs_of(tools)
         self.tool_choice = tool_choice
-        self._foreign = Foreign.of(echoes)
+        self.foreign = Foreign.of(echoes)
         self._mark = ""
         self._enforced = False
         self.callable = self._allowed()
+        self.names = tuple([tool.name for tool in self.callable])
 
     @property
     def active(self) -> bool:
         """Whether calls may be recovered at all: there are tools, and the choice is not ``"none"``."""
         return bool(self.callable)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the tools that may be called."""
-        return tuple([tool.name for tool in self.callable])
 
     @property
     def instructions(self) -> str:
@@ -155,7 +151,7 @@ class Turn:
         names = self.names
         broken = [has_markers(result.content, names) for result in results] if self.active else ()
         if any(broken):
-            self._mark = self._foreign.mark
+            self._mark = self.foreign.mark
             results = [replace(result, content=neutral(result.content, self._mark, names)) for result in results]
         return self.options.prompt.render_results(results)
 
@@ -166,7 +162,7 @@ class Turn:
 
     def marks_with(self, mark: str) -> bool:
         """Go on with the mark of an earlier request, whose results are shown again; `False` if it will not do."""
-        if mark and mark != self._foreign.mark:
+        if mark and mark != self.foreign.mark:
             return False
         self._mark = self._mark or mark
         return True
@@ -201,7 +197,7 @@ class Turn:
         dialects = self.options.dialects
         if self._enforced and get_dialect("json") not in dialects:
             dialects = (*dialects, get_dialect("json"))
-        return StreamParser(self.callable, dialects=dialects, echoes=self._foreign, stream_arguments=stream_arguments)
+        return StreamParser(self.callable, dialects=dialects, echoes=self.foreign, stream_arguments=stream_arguments)
 
     def _allowed(self) -> tuple[ToolSpec, ...]:
         choice = self.tool_choice
@@ -229,6 +225,8 @@ class Reader:
 
     Attributes:
         calls: all calls given out so far.
+        dialects: the formats they were written in, in order.
+        failures: why what was meant as a call is none.
         events: all that the parser has told, but for deltas of arguments.
     """
 
@@ -237,6 +235,8 @@ class Reader:
         self._parser = turn.parser(stream_arguments=stream_arguments)
         self._begun: dict[int, ArgumentsDelta] = {}  # calls being written, by their index
         self.calls: list[ToolCall] = []
+        self.dialects: dict[str, None] = {}
+        self.failures: list[str] = []
         self.events: list[Event] = []
         self._space: list[str] = []
         self._after_call = False
@@ -287,7 +287,7 @@ class Reader:
     @property
     def found(self) -> bool:
         """Whether there were calls, or what was meant as one."""
-        return bool(self.calls) or any(isinstance(event, ToolCallFailed) for event in self.events)
+        return bool(self.calls or self.failures)
 
     @property
     def reply(self) -> Reply:
@@ -307,12 +307,14 @@ class Reader:
             elif isinstance(event, ToolCallFailed):
                 items.extend(replace(begun, arguments=None) for begun in self._begun.values())
                 self._begun.clear()
+                self.failures.append(event.reason)
                 self._text(event.raw, items)
             elif isinstance(event, ToolCallParsed):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
                 ids = [begun.id for _, begun in sorted(self._begun.items())] if self._begun else []
-                ids.extend(_fresh_id() for _ in event.calls[len(ids) :])
-                calls = [self._call(call, ids[n]) for n, call in enumerate(event.calls)]
+                ids += [_fresh_id() for _ in event.calls[len(ids) :]]
+                calls = list(map(self._call, event.calls, ids))
                 self.calls.extend(calls)
+                self.dialects[event.dialect] = None
                 items.extend(calls)
                 self._begun.clear()
                 self._space.clear()
@@ -328,8 +330,7 @@ class Reader:
             items.append(self._begun[delta.index])
 
     def _call(self, call: ToolCall, call_id: str) -> ToolCall:
-        arguments = self._turn.mended(call.arguments)
-        return ToolCall(name=call.name, arguments=arguments, id=call_id, repairs=call.repairs)
+        return ToolCall(name=call.name, arguments=self._turn.mended(call.arguments), id=call_id, repairs=call.repairs)
 
     def _text(self, text: str, items: list[Item]) -> None:
         """Show text, but keep its trailing white space until it is known whether a call follows."""

@@ -35,6 +35,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 
 from toolmend import Options, ToolCall, ToolResult, Turn
+from toolmend._foreign import Said
 from toolmend.adapters import _langchain_history
 from toolmend.adapters._langchain_history import as_text, foreign_texts
 from toolmend.adapters._pydantic_ai_history import foreign_texts as foreign_texts_of_pydantic_ai
@@ -44,6 +45,7 @@ from toolmend.parsers.fenced_json import FencedJson
 WEATHER = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 INVALID = {"name": "ping", "args": "{", "id": "9", "error": "cut"}
 PLAIN = FencedJson()
+CALL = PLAIN.render_calls([ToolCall(name="get_weather", arguments={"city": "Ulaanbaatar"})])
 _KEPT = _langchain_history._TRANSCRIPTS._kept
 
 
@@ -91,6 +93,15 @@ def written_anew(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     return as_text(deepcopy(list(messages)), turn_of(messages))
 
 
+class Incomparable:
+    """Cannot be compared, as arrays cannot."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
+    __hash__ = None
+
+
 class TestCost:
     def test_of_a_long_history_only_what_is_new_is_written(self) -> None:
         dialect = Counting()
@@ -99,7 +110,7 @@ class TestCost:
             messages += [HumanMessage("And now?"), asked(n), ToolMessage("warm", tool_call_id=f"call_{n}")]
             text = as_text(messages, turn_of(messages, dialect))
             assert text[1:] == as_text(deepcopy(messages), turn_of(messages))[1:]
-            (kept,) = (one for one in _KEPT.values() if one.first() is messages[0]) if n > 2 else (None,)
+            (kept,) = (one for one in _KEPT.values() if one.first() is messages[0]) if n else (None,)
             assert kept is None or len(kept.stretches) <= 8
         # Each once while it is at the end, and once more when a reply has come after it; one call is the example.
         assert dialect.calls <= 2 * 60 + 1
@@ -112,6 +123,38 @@ class TestCost:
         before = dialect.calls, dialect.results
         assert as_text(messages, turn_of(messages, dialect)) == first
         assert (dialect.calls, dialect.results) == before
+
+    def test_fields_that_are_not_written_do_not_count(self) -> None:
+        dialect = Counting()
+        messages = [*spoken(3), HumanMessage("And now?")]
+        messages[2].artifact = Incomparable()  # type: ignore[attr-defined]
+        messages[5].response_metadata = {"held": Incomparable()}
+        as_text(messages, turn_of(messages, dialect))
+        before = dialect.calls, dialect.results
+        messages[2].artifact = Incomparable()  # type: ignore[attr-defined]
+        messages[5].response_metadata = {"held": Incomparable()}
+        messages[7].usage_metadata = None  # type: ignore[attr-defined]
+        as_text(messages, turn_of(messages, dialect))
+        assert (dialect.calls, dialect.results) == before
+
+    def test_what_others_have_said_is_gathered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gathered: list[int] = []
+        says = _langchain_history._TRANSCRIPTS._says
+        assert says is not None
+
+        def counted(messages: Sequence[BaseMessage]) -> Said:
+            gathered.append(len(messages))
+            return says(messages)
+
+        monkeypatch.setattr(_langchain_history._TRANSCRIPTS, "_says", counted)
+        messages = [SystemMessage("Be brief."), *spoken(20), HumanMessage("And now?")]
+        for _ in range(3):
+            turn = turn_of(messages)
+            as_text(messages, turn)
+            messages.append(HumanMessage("And then?"))
+            assert turn.read(CALL)[0] != CALL
+            assert messages.pop()
+        assert gathered == [79, 3, 3, 3]  # the history; its end and the system message
 
     def test_it_is_kept_no_longer_than_the_conversation(self) -> None:
         messages = [*spoken(3), HumanMessage("And now?")]
@@ -158,6 +201,21 @@ class TestCorrectness:
         assert after == written_anew(messages)
         assert after != before
 
+    @pytest.mark.parametrize("message", [HumanMessage(f"Sum up: {CALL}"), ToolMessage(CALL, tool_call_id="call_1")])
+    @pytest.mark.parametrize("place", [0, 2, 6, -1])
+    def test_a_call_that_stands_in_any_message_is_a_copy_of_it(self, message: BaseMessage, place: int) -> None:
+        messages = [*spoken(4), HumanMessage("And now?")]
+        as_text(messages, turn_of(messages))
+        messages[place] = message.model_copy()
+        for _ in range(2):
+            turn = turn_of(messages)
+            as_text(messages, turn)
+            assert turn.read(CALL) == [CALL]
+        messages[place].content = "else"
+        turn = turn_of(messages)
+        as_text(messages, turn)
+        assert turn.read(CALL) != [CALL]
+
     @pytest.mark.parametrize("size", range(1, 18))
     def test_a_history_that_was_cut_or_goes_on_otherwise(self, size: int) -> None:
         messages = [*spoken(4), HumanMessage("And now?")]
@@ -181,6 +239,7 @@ class TestCorrectness:
         [
             FunctionMessage("noon", name="get_time"),
             ChatMessage("Hm.", role="critic"),
+            ChatMessage("Hm.", role="result"),
             ChatMessage("Be brief.", role="developer"),
             AIMessageChunk("It is"),
             AIMessage("It is", additional_kwargs={"of no use": {1, 2}.__iter__}),

@@ -66,7 +66,8 @@ class SecondTry:
     def request(self) -> Request:
         """The request as text."""
         self._asked = True
-        self._seen = _Seen(self._seen.id)
+        seen, self._seen = self._seen, _Seen()
+        self._seen.id = seen.id
         return self._first.as_text(enforce=self._enforce, flat=self._flat)
 
     def adapted(self, request: Request, error: Exception) -> Request | None:
@@ -191,11 +192,10 @@ class SecondTry:
 class _Seen:
     """What was seen of a reply: whether it holds anything, why it ended, what it has cost."""
 
-    def __init__(self, message_id: str | None = None) -> None:
-        self.id = message_id
-        self.called = self.anything = self._reasons = False
-        self.reason: str | None = None
-        self._tokens = 0
+    id: str | None = None
+    reason: str | None = None
+    called = anything = _reasons = False
+    _tokens = 0
 
     def take(self, message: BaseMessage, info: dict[str, Any] | None) -> None:
         """Take a message, or the next piece of it."""

@@ -8,10 +8,10 @@ Images and whatever else is no text stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress
-from operator import itemgetter, not_
+from operator import attrgetter, not_
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import (
@@ -28,7 +28,6 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from toolmend._flat import in_turns
 from toolmend._forced import in_words
 from toolmend._foreign import Foreign, Said
-from toolmend._frozen import Row
 from toolmend._turn import Turn
 from toolmend._types import ToolCall, ToolResult
 from toolmend.adapters._langchain_content import Block, Content, content_of, parts_of, text_in
@@ -44,17 +43,11 @@ _INSTRUCTIONS = SystemMessage(**_SAID)
 Message = TypeVar("Message", AIMessage, HumanMessage, SystemMessage)
 
 _SYSTEM = ("system", "developer")
+_FORMATS = ("format", "response_format")  # arguments of a request
 _CALLS = ("tool_calls", "function_call")  # in some providers' own fields
-# What `_spoken` looks at in a message; one of another class makes it be written anew each time.
-_ALL = ("type", "content", "name", "id", "additional_kwargs")
-_REPLY = (*_ALL, "tool_calls", "invalid_tool_calls")
-_FIELDS: dict[type[BaseMessage], Callable[[Any], Row]] = {
-    HumanMessage: itemgetter(*_ALL),
-    ChatMessage: itemgetter(*_ALL, "role"),
-    AIMessage: itemgetter(*_REPLY),
-    AIMessageChunk: itemgetter(*_REPLY),
-    ToolMessage: itemgetter("type", "content", "name", "tool_call_id", "status"),
-}
+_UNREAD = frozenset({"response_metadata", "usage_metadata", "artifact"})  # fields that `_spoken` does not look at
+# If one is of another class, the conversation is written anew each time: what its text depends on is not known.
+_KNOWN = frozenset({SystemMessage, HumanMessage, ChatMessage, AIMessage, AIMessageChunk, ToolMessage})
 
 
 def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
@@ -64,31 +57,26 @@ def mentions_tools(messages: Iterable[BaseMessage]) -> bool:
 
 def foreign_texts(messages: Sequence[BaseMessage]) -> Foreign:
     """What the model may copy without meaning it: tool answers and user messages."""
-    kept = tuple(messages)
+    return Foreign(partial(_said_in, tuple(messages)))
 
-    def gather() -> Said:
-        results: list[str] = []
-        users: list[str] = []
-        system: list[str] = []
-        said = {"result": results, "user": users, "system": system, "developer": system}
-        kinds = {kind: _role_of(kind) for kind in set(map(type, kept))}
-        known = {kind: said.get(role) for kind, role in kinds.items() if role != "assistant"}
-        for message in kept:
-            if type(message) not in known:
-                continue
-            texts = known[type(message)] or said.get(_role(message))  # a chat message says for itself who speaks
-            if texts is None:
-                continue
-            content = content_of(message)
-            if isinstance(content, str):
-                texts.append(content)
-            elif texts is users:
-                texts.extend(filter(None, map(text_in, content)))
-            else:
-                texts.append(_text_of(message, "\n"))
-        return Said(results, users=users, system=system)
 
-    return Foreign(gather)
+def _said_in(messages: Sequence[BaseMessage]) -> Said:
+    said: dict[str, list[str]] = {"result": [], "user": [], "system": []}
+    roles = _roles_of(frozenset(map(type, messages)))
+    for message in messages:
+        role = roles[type(message)]
+        if role == "chat":
+            role = "system" if _role(message) in _SYSTEM else _role(message)
+        if role not in said:
+            continue
+        content = content_of(message)
+        if isinstance(content, str):
+            said[role].append(content)
+        elif role == "user":
+            said[role].extend(filter(None, map(text_in, content)))
+        else:
+            said[role].append(_text_of(message, "\n"))
+    return Said(said["result"], users=said["user"], system=said["system"])
 
 
 def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", flat: bool = False) -> list[BaseMessage]:
@@ -103,8 +91,10 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
     Returns:
         New messages: at most one system message, then users and assistants in turn.
     """
-    system, spoken = _apart(messages)
-    written = _TRANSCRIPTS.written(spoken, turn, partial(_spoken, spoken, turn))
+    kinds = frozenset(map(type, messages))
+    system, spoken = _apart(messages, kinds)
+    write = partial(_spoken, spoken, turn)
+    written = _TRANSCRIPTS.written(spoken, turn, write, apart=system) if kinds <= _KNOWN else write(0, len(spoken))
     told = [_text_of(message, "\n") for message in system]
     instructions = "\n\n".join(filter(None, [*told, turn.instructions, ending]))
     if instructions and flat:
@@ -114,13 +104,18 @@ def as_text(messages: Sequence[BaseMessage], turn: Turn, *, ending: str = "", fl
     return written
 
 
-def _apart(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
+def _apart(
+    messages: Sequence[BaseMessage], kinds: frozenset[type[BaseMessage]]
+) -> tuple[Sequence[BaseMessage], Sequence[BaseMessage]]:
     """The messages of the system, and all others."""
-    roles = list(map(_role_of, set(map(type, messages))))
-    if "system" not in roles and "chat" not in roles:
-        return [], list(messages)
-    system = [_role(message) in _SYSTEM for message in messages]
-    return list(compress(messages, system)), list(compress(messages, map(not_, system)))
+    roles = _roles_of(kinds)
+    if "chat" in roles.values():  # such a message says for itself who speaks
+        system = [_role(message) in _SYSTEM for message in messages]
+        return list(compress(messages, system)), list(compress(messages, map(not_, system)))
+    if "system" not in roles.values():
+        return [], messages
+    told = [roles[type(message)] == "system" for message in messages]
+    return list(compress(messages, told)), list(compress(messages, map(not_, told)))
 
 
 def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -> list[BaseMessage]:
@@ -137,7 +132,7 @@ def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -
             written.append(_assistant(message, turn))
         elif role == "user":
             written.append(_user(message))
-        elif role != "result":
+        elif not _is_result(message):
             written.append(message)
         else:
             first = at - 1
@@ -151,18 +146,15 @@ def _spoken(messages: Sequence[BaseMessage], turn: Turn, start: int, end: int) -
     return in_turns(written, _role, _joined)
 
 
-def _held(messages: Sequence[BaseMessage]) -> list[Row] | None:
-    """All that `_spoken` looks at."""
-    try:
-        return [_FIELDS[type(message)](message.__dict__) for message in messages]
-    except KeyError:  # another class: how it is written is not known here
-        return None
-
-
 def _role(message: BaseMessage) -> str:
     """Who speaks, in the words of the wire; ``"result"`` is no role but a class of messages."""
     role = _role_of(type(message))
     return cast("ChatMessage", message).role if role == "chat" else role
+
+
+@lru_cache(maxsize=64)
+def _roles_of(kinds: frozenset[type[BaseMessage]]) -> Mapping[type[BaseMessage], str]:
+    return {kind: _role_of(kind) for kind in kinds}
 
 
 @lru_cache(maxsize=64)
@@ -198,7 +190,13 @@ def _names_in(messages: Iterable[BaseMessage]) -> dict[str | None, str]:
     return {call["id"]: call["name"] or "" for m in said for call in (*m.tool_calls, *m.invalid_tool_calls)}
 
 
-_TRANSCRIPTS: Transcripts[BaseMessage] = Transcripts(_held, lambda message: _role(message) == "assistant")
+_FIELDS = attrgetter("__dict__")
+_TRANSCRIPTS: Transcripts[BaseMessage] = Transcripts(
+    lambda messages: list(map(_FIELDS, messages)),
+    lambda message: _role(message) == "assistant",
+    says=_said_in,
+    ignored=_UNREAD,
+)
 
 
 def answer_format(arguments: dict[str, Any]) -> str:
@@ -213,7 +211,9 @@ def answer_format(arguments: dict[str, Any]) -> str:
     Returns:
         The sentence for the system message, or an empty text.
     """
-    wanted: list[Any] = [arguments.pop(key) for key in ("format", "response_format") if key in arguments]
+    if arguments.keys().isdisjoint(_FORMATS):
+        return ""
+    wanted: list[Any] = [arguments.pop(key) for key in _FORMATS if key in arguments]
     demand: Any = next((given for given in wanted if given), None)
     return in_words(convert_to_json_schema(demand) if isinstance(demand, type) else demand)
 

@@ -39,7 +39,7 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
     """
     if not turn.active:
         return result
-    generations = list(result.generations)
+    generations, changed = list(result.generations), False
     for i, generation in enumerate(generations):
         message, info = generation.message, generation.generation_info
         if not isinstance(message, AIMessage):
@@ -54,9 +54,8 @@ def searched(result: ChatResult, turn: Turn, tell: Tell | None = None) -> ChatRe
                 changes["response_metadata"] = {**message.response_metadata, **note}
         if changes:
             generations[i] = ChatGeneration(message=message.model_copy(update=changes), generation_info=info)
-    if all(mine is theirs for mine, theirs in zip(generations, result.generations, strict=True)):
-        return result
-    return ChatResult(generations=generations, llm_output=result.llm_output)
+            changed = True
+    return ChatResult(generations=generations, llm_output=result.llm_output) if changed else result
 
 
 def says_why_it_ended(*metadata: Mapping[str, Any] | None) -> bool:

@@ -2,7 +2,7 @@
 
 An agent sends its whole history with every request, and as text all of it has to be written. What was written for an
 earlier request is taken over, as far as the messages hold what they held then: whoever owns them may change them in
-place. It is kept for as long as the first message of the conversation lives.
+place. It is kept for as long as the first message of the conversation lives, and with it what others have said in them.
 
 A conversation is written in stretches. Each begins with a reply of the model, so that nothing in it is joined with what
 stands before it.
@@ -11,10 +11,12 @@ stands before it.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from toolmend._foreign import Said
 from toolmend._frozen import Row, Snapshot
 from toolmend._turn import Turn
 
@@ -22,7 +24,7 @@ __all__ = ["Transcripts"]
 
 M = TypeVar("M")
 
-_FEW = 6  # messages, which are written faster than looked up
+_FEW = 3  # messages, which are written faster than looked up
 _MANY = 8  # stretches, after which they are made one: each costs something to look at
 
 
@@ -34,6 +36,7 @@ class _Stretch(Generic[M]):
         size: how many there were.
         held: what they held.
         mark: see `Turn.mark`.
+        said: what others than the model say in them.
         new: the messages that were written for them.
         order: what they have become: places among themselves, where one stays as it is, and behind that in `new`.
     """
@@ -41,6 +44,7 @@ class _Stretch(Generic[M]):
     size: int
     held: Snapshot
     mark: str
+    said: Said
     new: list[M]
     order: list[int]
 
@@ -70,15 +74,32 @@ class Transcripts(Generic[M]):
     Args:
         held: all that messages hold that their text depends on; `None` if that cannot be told.
         replies: whether the model says a message.
+        says: what others than the model say in messages, if that is to be kept as well.
+        ignored: keys in what is held that the text does not depend on.
     """
 
-    def __init__(self, held: Callable[[Sequence[M]], list[Row] | None], replies: Callable[[M], bool]) -> None:
+    def __init__(
+        self,
+        held: Callable[[Sequence[M]], list[Row] | None],
+        replies: Callable[[M], bool],
+        *,
+        says: Callable[[Sequence[M]], Said] | None = None,
+        ignored: Container[object] = (),
+    ) -> None:
         self._held = held
+        self._ignored = ignored
+        self._says = says
         self._replies = replies
         self._kept: dict[int, _Transcript[M]] = {}
 
     def written(
-        self, messages: Sequence[M], turn: Turn, write: Callable[[int, int], list[M]], *, first: M | None = None
+        self,
+        messages: Sequence[M],
+        turn: Turn,
+        write: Callable[[int, int], list[M]],
+        *,
+        first: M | None = None,
+        apart: Sequence[M] = (),
     ) -> list[M]:
         """A conversation as text.
 
@@ -87,6 +108,7 @@ class Transcripts(Generic[M]):
             turn: writes the calls and results.
             write: writes the messages from one place up to another.
             first: the message that the conversation is known by, if it is not the first one of these.
+            apart: messages that are not written here; somebody says something in them, too.
 
         Returns:
             A new list. What comes from an earlier request is the same objects as then.
@@ -102,12 +124,13 @@ class Transcripts(Generic[M]):
         if at < latest:
             whole = len(stretches) == _MANY
             begin, known = (0, 0) if whole else (at, len(text))
-            held = self._held(messages[begin:latest])
             text.extend(write(at, latest))
-            snapshot = None if held is None else Snapshot.of(held)
-            if snapshot:
-                stretch = _stretch(messages[begin:latest], snapshot, turn.mark, text[known:])
-                self._keep(first, wording, (stretch,) if whole else (*stretches, stretch))
+            stretch = self._stretch(messages[begin:latest], text[known:], turn.mark)
+            if stretch:
+                at, stretches = latest, [stretch] if whole else [*stretches, stretch]
+                self._keep(first, wording, tuple(stretches))
+        if says := self._says:
+            turn.foreign.goes_on([stretch.said for stretch in stretches], partial(says, [*apart, *messages[at:]]))
         return [*text, *write(latest, len(messages))]
 
     def _unchanged(
@@ -146,16 +169,19 @@ class Transcripts(Generic[M]):
 
         self._kept[key] = _Transcript(weakref.ref(first, forget), wording, stretches)
 
-
-def _stretch(messages: Sequence[M], held: Snapshot, mark: str, text: Iterable[M]) -> _Stretch[M]:
-    """What messages have become, to be kept."""
-    places = {id(message): n for n, message in enumerate(messages)}
-    new: list[M] = []
-    order: list[int] = []
-    for message in text:
-        place = places.get(id(message))
-        if place is None:
-            place = len(messages) + len(new)
-            new.append(message)
-        order.append(place)
-    return _Stretch(len(messages), held, mark, new, order)
+    def _stretch(self, messages: Sequence[M], text: Iterable[M], mark: str) -> _Stretch[M] | None:
+        """What messages have become, to be kept; `None` if they cannot be compared with others later."""
+        held = self._held(messages)
+        snapshot = None if held is None else Snapshot.of(held, self._ignored)
+        if snapshot is None:
+            return None
+        places = {id(message): n for n, message in enumerate(messages)}
+        new: list[M] = []
+        order: list[int] = []
+        for message in text:
+            place = places.get(id(message))
+            if place is None:
+                place = len(messages) + len(new)
+                new.append(message)
+            order.append(place)
+        return _Stretch(len(messages), snapshot, mark, self._says(messages) if self._says else Said(), new, order)
