@@ -138,13 +138,8 @@ class StreamParser:
     def held(self) -> str:
         """What was fed but not yet told."""
         suspense = self._ledger.quotation.suspense if self._ledger.quotation else None
-        return "".join(
-            (
-                *(event.raw for event in suspense or ()),
-                self._text[self._at :],
-                self._open.text if self._open else "",
-            )
-        )
+        suspended = "".join(event.raw for event in suspense or ())
+        return f"{suspended}{self._text[self._at :]}{self._open.text if self._open else ''}"
 
     def _run(self, text: str) -> None:
         """Read text in slices: what a region leaves over is copied, which must not mean all that follows."""
@@ -288,7 +283,8 @@ class StreamParser:
             end = opened.body.close()
         except NotHere as verdict:
             return self._abandon(opened, verdict.text)
-        return self._end_block(opened, end, whole=opened.body.whole or not truncated)
+        whole = opened.body.whole or not truncated  # of a half region, no part is read as something else
+        return self._end_block(opened, end if whole else len(opened.text), whole=whole)
 
     def _end_block(self, opened: OpenBlock, end: int, *, whole: bool = True) -> str:
         region, self._open = opened.text, None
