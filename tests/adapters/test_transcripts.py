@@ -201,6 +201,17 @@ class TestCorrectness:
         assert after == written_anew(messages)
         assert after != before
 
+    @pytest.mark.parametrize(("place", "field"), [(6, "tool_call_id"), (8, "role")])
+    def test_fields_that_count_in_some_messages_only(self, place: int, field: str) -> None:
+        messages = [*spoken(2), ChatMessage("Hm.", role="user"), *spoken(1), HumanMessage("And now?")]
+        messages[6].name = None
+        before = deepcopy(as_text(messages, turn_of(messages)))
+        assert as_text(messages, turn_of(messages)) == before
+        setattr(messages[place], field, "else")
+        after = as_text(messages, turn_of(messages))
+        assert after == written_anew(messages)
+        assert after != before
+
     @pytest.mark.parametrize("message", [HumanMessage(f"Sum up: {CALL}"), ToolMessage(CALL, tool_call_id="call_1")])
     @pytest.mark.parametrize("place", [0, 2, 6, -1])
     def test_a_call_that_stands_in_any_message_is_a_copy_of_it(self, message: BaseMessage, place: int) -> None:
