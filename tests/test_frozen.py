@@ -111,3 +111,10 @@ def test_what_cannot_be_told_is_only_ignored_in_its_place() -> None:
     snapshot = Snapshot.of([{"text": "a", "beside": Odd()}], {"beside"})
     assert snapshot is not None
     assert snapshot.agrees([{"text": "a", "beside": "else"}])
+
+
+@pytest.mark.parametrize("value", [Odd(), [Odd()]])
+def test_a_value_that_cannot_be_compared_does_not_raise(value: Any) -> None:
+    snapshot = Snapshot.of([{"text": "a", "beside": None}, {"text": "b", "beside": ["c"]}], {"beside"})
+    assert snapshot is not None
+    assert not snapshot.agrees([{"text": "a", "beside": value}, {"text": "b", "beside": value}])

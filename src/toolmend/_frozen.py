@@ -71,8 +71,11 @@ class Snapshot:
 
     def agrees(self, rows: Sequence[Row]) -> bool:
         """Whether rows hold the same."""
-        # Ours come first: theirs may hold anything where it does not count.
-        return self.rows == rows and frozen([rows[n][key] for n, key in self.others]) == self.held
+        try:
+            same = self.rows == rows  # ours in front, since some of it equals everything
+        except Exception:  # a value that does not count may be one that cannot be compared
+            return False
+        return same and frozen([rows[n][key] for n, key in self.others]) == self.held
 
 
 class _Whatever:

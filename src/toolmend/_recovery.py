@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+from toolmend._events import ToolCallFailed, ToolCallParsed
 from toolmend._record import record
 from toolmend._turn import Reader
 from toolmend._types import ToolCall
@@ -49,10 +50,12 @@ class Recovery:
         dialects: dict[str, None] = {}
         failures: list[str] = []
         for reader in readers:
-            if reader.found:
-                calls.extend(reader.calls)
-                dialects.update(reader.dialects)
-                failures.extend(reader.failures)
+            calls.extend(reader.calls)
+            for event in reader.events:
+                if isinstance(event, ToolCallParsed):
+                    dialects[event.dialect] = None
+                elif isinstance(event, ToolCallFailed):
+                    failures.append(event.reason)
         return cls(
             model=model,
             server=server,

@@ -225,8 +225,6 @@ class Reader:
 
     Attributes:
         calls: all calls given out so far.
-        dialects: the formats they were written in, in order.
-        failures: why what was meant as a call is none.
         events: all that the parser has told, but for deltas of arguments.
     """
 
@@ -235,8 +233,6 @@ class Reader:
         self._parser = turn.parser(stream_arguments=stream_arguments)
         self._begun: dict[int, ArgumentsDelta] = {}  # calls being written, by their index
         self.calls: list[ToolCall] = []
-        self.dialects: dict[str, None] = {}
-        self.failures: list[str] = []
         self.events: list[Event] = []
         self._space: list[str] = []
         self._after_call = False
@@ -287,7 +283,7 @@ class Reader:
     @property
     def found(self) -> bool:
         """Whether there were calls, or what was meant as one."""
-        return bool(self.calls or self.failures)
+        return bool(self.calls) or any(isinstance(event, ToolCallFailed) for event in self.events)
 
     @property
     def reply(self) -> Reply:
@@ -307,14 +303,12 @@ class Reader:
             elif isinstance(event, ToolCallFailed):
                 items.extend(replace(begun, arguments=None) for begun in self._begun.values())
                 self._begun.clear()
-                self.failures.append(event.reason)
                 self._text(event.raw, items)
             elif isinstance(event, ToolCallParsed):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
                 ids = [begun.id for _, begun in sorted(self._begun.items())] if self._begun else []
                 ids += [_fresh_id() for _ in event.calls[len(ids) :]]
                 calls = list(map(self._call, event.calls, ids))
                 self.calls.extend(calls)
-                self.dialects[event.dialect] = None
                 items.extend(calls)
                 self._begun.clear()
                 self._space.clear()

@@ -137,6 +137,12 @@ class TestCost:
         as_text(messages, turn_of(messages, dialect))
         assert (dialect.calls, dialect.results) == before
 
+    def test_a_field_that_is_not_written_may_get_anything(self) -> None:
+        messages = [*spoken(3), HumanMessage("And now?")]
+        before = as_text(messages, turn_of(messages))
+        messages[2].artifact = Incomparable()  # type: ignore[attr-defined] - it was none
+        assert as_text(messages, turn_of(messages)) == before
+
     def test_what_others_have_said_is_gathered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         gathered: list[int] = []
         says = _langchain_history._TRANSCRIPTS._says
